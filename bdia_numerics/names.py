@@ -166,7 +166,7 @@ def solver(text: str, **values: Any) -> Solver:
             "a step is read on symbols before it runs: take arithmetic, or a parameter that is a function of the slot"
         )
         raise TypeError(f"{text}: {said}; {reads}") from error
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def options_of(solver: Any) -> dict[str, str]:

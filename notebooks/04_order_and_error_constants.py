@@ -24,11 +24,11 @@ from bdia_numerics import (
     Heun,
     analysis,
     grids,
+    names as register,
     problems,
     schedules,
     solve,
 )
-from bdia_numerics import names as register
 from bdia_numerics.analysis import GridFamily, global_error
 from bdia_numerics.formulas import number, table
 from bdia_numerics.pages.ledger import verdicts

@@ -28,8 +28,7 @@ from bdia_numerics import (
 from bdia_numerics.formulas import number, table
 from bdia_numerics.pages.ledger import verdicts
 from bdia_numerics.plots import Picture
-from bdia_numerics.plots.results import figure
-from bdia_numerics.plots.results import regions as region_plot
+from bdia_numerics.plots.results import figure, regions as region_plot
 from bdia_numerics.plots.style import Panel, draw, looks
 
 # %% [markdown]

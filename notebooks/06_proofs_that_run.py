@@ -36,15 +36,14 @@ from bdia_numerics.claims import (
     as_printed,
     checks,
     decide,
+    enclosures as setting,
     formal,
     run_mutant,
     statements,
 )
-from bdia_numerics.claims import enclosures as setting
 from bdia_numerics.claims.ledger import mutate
 from bdia_numerics.formulas import number, table
-from bdia_numerics.plots import Picture
-from bdia_numerics.plots import flows as enclosures
+from bdia_numerics.plots import Picture, flows as enclosures
 from bdia_numerics.plots.orders import misprint
 from bdia_numerics.plots.style import draw
 

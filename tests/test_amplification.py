@@ -32,8 +32,7 @@ from bdia_numerics.analysis import (
     round_trip_error,
     worst_amplification,
 )
-from bdia_numerics.analysis.perturbation import amplification as module
-from bdia_numerics.analysis.perturbation import precision
+from bdia_numerics.analysis.perturbation import amplification as module, precision
 from bdia_numerics.analysis.perturbation.precision import MARGIN, damping
 from bdia_numerics.program import structure
 from bdia_numerics.program.ops import Combine

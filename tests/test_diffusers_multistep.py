@@ -18,8 +18,7 @@ from bdia_numerics.models import as_prediction  # noqa: E402
 from bdia_numerics.solvers.deis import DEIS  # noqa: E402
 from bdia_numerics.solvers.dpm_solver_multistep import DPMSolverMultistep  # noqa: E402
 from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP  # noqa: E402
-from bdia_numerics.solvers.ipndm import IPNDM  # noqa: E402
-from bdia_numerics.solvers.plms import PLMS  # noqa: E402
+from bdia_numerics.solvers.plms import IPNDM, PLMS  # noqa: E402
 from bdia_numerics.solvers.unipc import SASolver, UniPC  # noqa: E402
 
 N = 20  # from 15 steps on diffusers takes the full order to the end

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 from bdia_numerics import BDIA, cli, schedules, solve
 from bdia_numerics.names import distribution
 from bdia_numerics.plots.gamma_map import curves, last_slot, table
-from bdia_numerics.studies import gamma_map as quality
-from bdia_numerics.studies import records, run
+from bdia_numerics.studies import gamma_map as quality, records, run
 from bdia_numerics.studies.gamma_map import GRIDS, MAP, MapConfig, best, of_bdia
 from bdia_numerics.studies.study import to_clean
 

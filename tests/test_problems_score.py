@@ -9,8 +9,7 @@ import pytest
 import sympy
 
 from bdia_numerics import schedules
-from bdia_numerics.problems import Empirical, Gaussian, GaussianMixture, Uniform, digits, scores
-from bdia_numerics.problems import checks as parameters
+from bdia_numerics.problems import Empirical, Gaussian, GaussianMixture, Uniform, checks as parameters, digits, scores
 from bdia_numerics.spaces import MPMath
 
 FLOW = schedules.flow()

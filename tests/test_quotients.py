@@ -11,7 +11,7 @@ import pytest
 
 from bdia_numerics import BDIA, BDIA2, EDICT, grids, schedules
 from bdia_numerics.program import record_steps
-from bdia_numerics.spaces.quotients import Quotient, exact
+from bdia_numerics.spaces.rationals import Quotient, exact
 
 OPERATORS = (operator.add, operator.sub, operator.mul, operator.truediv)
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, find, given, settings, strategies as st
 from random_programs import Plain, Programmed, StaleError, Step, determinant, programs, record, refusal
 
 from bdia_numerics import NotInvertibleError, grids, invert, schedules, solve, spaces

@@ -17,9 +17,9 @@ from bdia_numerics.problems import (
     GuidedGaussians,
     Product,
     certified_flow,
+    reference as taylor,
+    reference_flow as reference,
 )
-from bdia_numerics.problems import reference as taylor
-from bdia_numerics.problems import reference_flow as reference
 
 EDM, FLOW = schedules.edm(), schedules.flow()
 BOTH = ["taylor", "DOP853"]

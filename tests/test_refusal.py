@@ -23,8 +23,7 @@ from bdia_numerics import (
     step_latex,
 )
 from bdia_numerics.analysis.scheme import scheme
-from bdia_numerics.analysis.sheet import datasheet as measured
-from bdia_numerics.analysis.sheet import proved
+from bdia_numerics.analysis.sheet import datasheet as measured, proved
 from bdia_numerics.cli import app
 from bdia_numerics.program import Parameter, condition_of, refusal, structure, symbolised
 

@@ -23,11 +23,9 @@ from bdia_numerics.cli import app
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.runs.inversion import DDIMInversion, DefectCorrection, ImplicitInversion, Reversed
 from bdia_numerics.solvers import DEIS, RK4, DPMSolverPP, FireFlow, Heun, McCallumFoster, Rex, RFSolver
-from bdia_numerics.studies.roundtrip import ROUNDTRIP, RoundtripConfig
-from bdia_numerics.studies.roundtrip import both_sides as trip_of
+from bdia_numerics.studies.roundtrip import ROUNDTRIP, RoundtripConfig, both_sides as trip_of
 from bdia_numerics.studies.study import check
-from bdia_numerics.studies.sweep import SweepConfig, labels
-from bdia_numerics.studies.sweep import compute as swept
+from bdia_numerics.studies.sweep import SweepConfig, compute as swept, labels
 
 EPS = np.finfo(np.float64).eps
 COSINE = schedules.vp_cosine()

@@ -9,8 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the extra torch")
 diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
 
 from bdia_numerics import encode, grids, invert, schedules, solve  # noqa: E402
-from bdia_numerics.models import v as v_model  # noqa: E402
-from bdia_numerics.models import x0 as x0_model  # noqa: E402
+from bdia_numerics.models import v as v_model, x0 as x0_model  # noqa: E402
 from bdia_numerics.program import NotInvertibleError  # noqa: E402
 from bdia_numerics.torch import schedulers  # noqa: E402
 from bdia_numerics.torch.schedulers import BDIAScheduler, EDICTScheduler, SolverScheduler  # noqa: E402

@@ -9,8 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bdia_numerics import spaces
 from bdia_numerics.spaces.base import decimal

@@ -70,10 +70,9 @@ def counted(monkeypatch, owner, name):
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("preview", [True, False], ids=["object", "tuple"])
 def test_what_a_run_knows_is_not_asked_again(case, preview, monkeypatch):
-    """The shape of the solver, its text, the levels of the schedule; and a Status is made where a run fails."""
-    asked = sys.modules["bdia_numerics.program.structure"]  # the package has the function of that name
+    """The text of the solver, by which its shape is found, the levels of the schedule; and a Status is made where a run fails."""
+    asked = sys.modules["bdia_numerics.program.identity"]  # the package has the function of that name
     places = [
-        (asked, "_structure"),
         (asked, "identity"),
         (Discrete, "alpha"),
         (Discrete, "sigma"),

@@ -87,7 +87,7 @@ def test_steps_do_not_ask_again_which_solver_it_is(monkeypatch):
     def refused(*_):
         raise AssertionError
 
-    monkeypatch.setattr(sys.modules["bdia_numerics.program.structure"], "identity", refused)
+    monkeypatch.setattr(sys.modules["bdia_numerics.program.identity"], "identity", refused)
     while run.asks is not None:
         run.feed(model(*run.asks))
     assert run.state is not None

@@ -18,10 +18,8 @@ from typer.testing import CliRunner
 from bdia_numerics import BDIA, grids, names, problems, round_trip, schedules, solve
 from bdia_numerics.cli import app
 from bdia_numerics.names import GRIDS, grid
-from bdia_numerics.studies import STUDIES, Study, load, run, tasks
-from bdia_numerics.studies import study as common
-from bdia_numerics.studies.engine import local as task
-from bdia_numerics.studies.engine import sources
+from bdia_numerics.studies import STUDIES, Study, load, run, study as common, tasks
+from bdia_numerics.studies.engine import local as task, sources
 from bdia_numerics.studies.engine.files import configured, read
 from bdia_numerics.studies.engine.local import StudyJob
 from bdia_numerics.studies.sweep import SWEEP, SweepConfig, ends, labels

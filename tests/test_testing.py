@@ -6,9 +6,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from plain_samplers import FOUR, adams, both, corrected_in_place, edict, leap_in_place, o_belm
-from plain_samplers import ddim as any_ddim
-from plain_samplers import leap as leap_of_two
+from plain_samplers import (
+    FOUR,
+    adams,
+    both,
+    corrected_in_place,
+    ddim as any_ddim,
+    edict,
+    leap as leap_of_two,
+    leap_in_place,
+    o_belm,
+)
 
 from bdia_numerics import ALF, BDIA, BDIA2, DDIM, EDICT, OBELM, RK4, McCallumFoster, Rex, grids, problems, schedules
 from bdia_numerics.analysis import GridFamily

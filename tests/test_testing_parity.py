@@ -13,9 +13,9 @@ from bdia_numerics.testing import (
     assert_latent_valid,
     assert_nfe,
     assert_order,
+    assert_round_trip as assert_returns,
     order_of,
 )
-from bdia_numerics.testing import assert_round_trip as assert_returns
 from bdia_numerics.testing.carry import cut, replaced
 
 down, up = both(ddim)

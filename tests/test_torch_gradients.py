@@ -7,9 +7,18 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 pytest.importorskip("bdia_numerics.torch")
 
-from bdia_numerics import BDIA, DDIM, EDICT, SOLVERS, encode, grids, models, schedules  # noqa: E402
-from bdia_numerics import invert as plain_invert  # noqa: E402
-from bdia_numerics import solve as plain_solve  # noqa: E402
+from bdia_numerics import (  # noqa: E402
+    BDIA,
+    DDIM,
+    EDICT,
+    SOLVERS,
+    encode,
+    grids,
+    invert as plain_invert,
+    models,
+    schedules,
+    solve as plain_solve,
+)
 from bdia_numerics.program import NotInvertibleError, inverse_run, record_steps  # noqa: E402
 from bdia_numerics.torch import NetworkModel, gradients  # noqa: E402
 

@@ -11,10 +11,9 @@ from bdia_numerics.analysis.certified.enclosures import (
 )
 from bdia_numerics.analysis.designing.search import Design, design
 from bdia_numerics.analysis.designing.templates import Multistep, multistep
-from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order
+from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order, symmetry_order
 from bdia_numerics.analysis.expansion.pattern import PatternOrder, order_on_pattern
 from bdia_numerics.analysis.expansion.step import OrderCondition, order_conditions
-from bdia_numerics.analysis.expansion.symmetry import symmetry_order
 from bdia_numerics.analysis.geometry import (
     Asymmetry,
     SymplecticDefect,

@@ -20,8 +20,7 @@ from bdia_numerics.problems.checks import generator
 from bdia_numerics.program import Solver, inverse_run, record_steps, structure
 from bdia_numerics.program.inverse import own_coefficients
 from bdia_numerics.runs.solving import solve
-from bdia_numerics.spaces import Array, kind_of, plain, shaped
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces import Array, kind_of, ordered, plain, shaped
 from bdia_numerics.texts import shown
 
 Model = Callable[[Any, Any], Any]
@@ -115,9 +114,7 @@ def model_jacobian(
     data = array.shape[array.ndim - axes :]
     batch, d = array.shape[: array.ndim - axes], prod(data)
     jacobian = np.empty((*batch, d, d), dtype=array.dtype)
-    for k in range(d):
-        direction = np.zeros(d, dtype=array.dtype)
-        direction[k] = 1
+    for k, direction in enumerate(np.eye(d, dtype=array.dtype)):
         v = np.broadcast_to(direction.reshape(data), array.shape)
         along = difference(model, array, t, v, length) if jvp is None else np.asarray(jvp(array, t, v))
         jacobian[..., :, k] = along.reshape(*batch, d)
@@ -177,8 +174,7 @@ def asymmetry(
         anti.append((np.sum(u * Ev, over) - np.sum(v * Eu, over)) ** 2 / 4)
         size.append((np.sum(Eu**2, over) + np.sum(Ev**2, over)) / 2)
     found = _from_squares(np.mean(anti, 0), np.mean(size, 0))
-    each = np.mean(np.reshape(anti, (probes, -1)), 1)
-    spread = float(np.std(each, ddof=1)) / np.sqrt(probes)
+    spread = float(np.std(np.mean(np.reshape(anti, (probes, -1)), 1), ddof=1)) / np.sqrt(probes)
     return Asymmetry(found.norm, found.relative, float(spread / (2 * found.norm)) if found.norm else 0.0)
 
 

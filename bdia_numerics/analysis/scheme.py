@@ -9,10 +9,8 @@ from itertools import accumulate
 from typing import Any
 
 from bdia_numerics import grids, schedules
-from bdia_numerics.analysis.expansion.series import added
 from bdia_numerics.grids import Between
-from bdia_numerics.program import Solver, record_run, structure
-from bdia_numerics.program.ops import Evaluate, interpret, rows
+from bdia_numerics.program import Evaluate, Solver, interpret, record_run, rows, structure, weighted
 from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.texts import shown
 
@@ -171,11 +169,8 @@ def _coefficients(solver: Solver, sigma: Sequence[Fraction]) -> dict[tuple[int, 
     inside: dict[int, dict[int, Fraction]] = {run.inputs["z"].number: {}}
     found: dict[tuple[int, int], Fraction] = {}
 
-    def combine(terms: Sequence[tuple[Any, dict[int, Fraction]]]) -> dict[int, Fraction]:
-        return added(*({at: Fraction(weight) * c for at, c in value.items()} for weight, value in terms))
-
     for segment in run.segments:
-        interpret(segment.ops, inside, lambda op, argument: {op.time: Fraction(1)}, combine)
+        interpret(segment.ops, inside, lambda op, argument: {op.time: Fraction(1)}, weighted)
         if output in segment.after:
             end = segment.after[output]
             found |= {(end.time, at): c for at, c in inside[end.number].items()}
@@ -184,6 +179,4 @@ def _coefficients(solver: Solver, sigma: Sequence[Fraction]) -> dict[tuple[int, 
 
 def _index(time: Any) -> float:
     """Return a time as an index, which lies between two integers for a stage."""
-    if isinstance(time, Between):
-        return float(time.i + (time.j - time.i) * Fraction(time.theta))
-    return float(time)
+    return float(time.i + (time.j - time.i) * Fraction(time.theta) if isinstance(time, Between) else time)

@@ -73,7 +73,7 @@ class Formal:
 
     def eps(self, z: Vector, i: int) -> Vector:
         """eps(z, i)."""
-        return self.model(z, self.grid.t[i])  # type: ignore[no-any-return]
+        return self.model(z, self.grid.t[i])
 
     def forward(self, j: int, z: Vector) -> Vector:
         """Delta(t_j -> t_{j-1} | z), eq. (21)."""
@@ -101,7 +101,7 @@ class Formal:
 
     def below(self, solver: Solver, z: Vector) -> Vector:
         """Return z_0 of a step over the lowest slot alone, from z_1."""
-        return solve(solver, self.model, self.grid[0:1], z).z  # type: ignore[no-any-return]
+        return solve(solver, self.model, self.grid[0:1], z).z
 
     def run(self, solver: Solver, z: Vector) -> list[Vector]:
         """Solve from z_N; return z_0, ..., z_N."""

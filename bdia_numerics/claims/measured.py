@@ -25,7 +25,7 @@ def encode_with_one_for_eps() -> Callable[..., encoding.Solution]:
         encoding.encode, ("drive(course, model,", "drive(course, one_at_first(model, structure(solver).depth),")
     )
     inspect.unwrap(encode).__globals__["one_at_first"] = _one_at_first
-    return encode  # type: ignore[no-any-return]
+    return encode
 
 
 def _one_at_first(model: Any, count: int) -> Callable[[Any, Any], Any]:

@@ -111,7 +111,7 @@ def _response(solver: Any, n: int, lengths: tuple[int, int]) -> Fraction:
         s.append(s[-1] + lengths[1 - k % 2])
     grid = grids.from_values(s, [Fraction(1)] * (n + 1), s)
     zero, one = (np.array([Fraction(k)], dtype=object) for k in (0, 1))
-    return solve(solver, lambda z, t: 0 * z, grid, zero, start=[one]).z[0]  # type: ignore[no-any-return]
+    return solve(solver, lambda z, t: 0 * z, grid, zero, start=[one]).z[0]
 
 
 @check(

@@ -102,8 +102,7 @@ def reproduce(
     from dataclasses import replace
 
     from bdia_numerics.claims.ledger import statements
-    from bdia_numerics.studies import given, protocols, run
-    from bdia_numerics.studies import reproduction as study
+    from bdia_numerics.studies import given, protocols, reproduction as study, run
     from bdia_numerics.studies.engine.running import dataset_path, finished
     from bdia_numerics.studies.records import data as said
     from bdia_numerics.studies.study import key, work

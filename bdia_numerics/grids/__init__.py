@@ -31,8 +31,7 @@ from bdia_numerics.grids.recipes import (
 )
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.schedules.base import inside
-from bdia_numerics.spaces import Space
-from bdia_numerics.spaces.values import ordered, share
+from bdia_numerics.spaces import Space, ordered, share
 from bdia_numerics.texts import shown
 
 __all__ = [
@@ -379,8 +378,7 @@ def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None, schedule: 
     lists = [[own.number(x) for x in column] for column in lists]
     if decided(lists[2][0] * lists[1][-1] > lists[2][-1] * lists[1][0]):
         lists = [column[::-1] for column in lists]
-    recipe = Values(tuple(lists[0]), tuple(lists[1]), tuple(lists[2]), own)
-    return build(recipe, target, schedule)
+    return build(Values(tuple(lists[0]), tuple(lists[1]), tuple(lists[2]), own), target, schedule)
 
 
 def from_scheduler(scheduler: Any) -> Grid:

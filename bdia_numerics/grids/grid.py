@@ -15,9 +15,7 @@ from bdia_numerics import spaces
 from bdia_numerics.grids.levels import Between, Point
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.schedules.base import angle_of, inside, write
-from bdia_numerics.spaces import Scalar, Space
-from bdia_numerics.spaces.base import decimal
-from bdia_numerics.spaces.showing import Shown
+from bdia_numerics.spaces import Scalar, Shown, Space, decimal
 from bdia_numerics.texts import MOST, ratio, shown
 
 Time = Any
@@ -30,7 +28,8 @@ Columns = tuple[Column, Column, Column]
 class Spacing(Protocol):
     """How the points of a grid are computed in any number system."""
 
-    def points(self, space: Space) -> Columns: ...
+    def points(self, space: Space) -> Columns:
+        """Return t, alpha and sigma, the data end first."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -157,8 +156,7 @@ class Grid(Shown):
         level = self.level(time)
         symbolic = getattr(self.recipe, "symbols", None)
         if symbolic is not None:
-            own: Point = symbolic(str(level[0]).removeprefix("t_"))
-            return own
+            return symbolic(str(level[0]).removeprefix("t_"))
         with self.space.working():
             return Point(*level, *self._derivatives(level[0]))
 
@@ -182,8 +180,7 @@ class Grid(Shown):
             i, j = self._span[time.i], self._span[time.j]
             # One time has one name, from whichever side it is reached.
             low, high, part = (i, j, theta) if i < j else (j, i, 1 - theta)
-            own: Point = symbolic(f"{{{low},{high},{str(part).replace(' ', '')},{time.variable}}}")
-            return own[:3]
+            return symbolic(f"{{{low},{high},{str(part).replace(' ', '')},{time.variable}}}")[:3]
         if self.schedule is None:
             raise ValueError(
                 f"the step evaluates the model between t={shown(first[0])} and {shown(last[0])}, and this grid has values only: use "

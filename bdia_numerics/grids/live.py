@@ -63,9 +63,8 @@ def live(scheduler: Any) -> Live:
     if getattr(scheduler, "num_inference_steps", None) is None and not getattr(scheduler, "custom_timesteps", False):
         raise ValueError(f"{name} has no steps yet: call its set_timesteps first, which sets num_inference_steps")
     told = np.asarray(scheduler.timesteps, dtype=np.float64)
-    table = None
-    if hasattr(scheduler, "alphas_cumprod"):
-        table = np.asarray(scheduler.alphas_cumprod, dtype=np.float64)
+    squares = getattr(scheduler, "alphas_cumprod", None)
+    table = None if squares is None else np.asarray(squares, dtype=np.float64)
     if isinstance(own := getattr(scheduler, "grid", None), Grid):
         with np.errstate(divide="ignore"):
             levels = own.sigma.astype(np.float64) / own.alpha.astype(np.float64)

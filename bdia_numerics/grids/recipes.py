@@ -119,9 +119,7 @@ def power(space: Space, x: Scalar, exponent: Fraction) -> Scalar:
     """Return x^exponent for x >= 0; whole exponents take multiplications only."""
     if exponent.denominator == 1:
         return x ** int(exponent)
-    if x == 0:
-        return x
-    return space.exp(space.log(x) * space.number(exponent))
+    return x if x == 0 else space.exp(space.log(x) * space.number(exponent))
 
 
 @dataclass(frozen=True)
@@ -177,14 +175,8 @@ class Symbolic:
 
     def symbols(self, name: str) -> Point:
         """Return the symbols of one time."""
-
-        def positive(x: str) -> Any:
-            return sympy.Symbol(f"{x}_{name}", positive=True)
-
-        def real(x: str) -> Any:
-            return sympy.Symbol(f"{x}_{name}", real=True)
-
-        return Point(real("t"), positive("alpha"), positive("sigma"), real("alphadot"), real("sigmadot"))
+        kinds = {"t": "real", "alpha": "positive", "sigma": "positive", "alphadot": "real", "sigmadot": "real"}
+        return Point(*(sympy.Symbol(f"{x}_{name}", **{kind: True}) for x, kind in kinds.items()))
 
     def points(self, space: Space) -> Columns:
         """Return the symbols, data end first; TypeError for every system but symbols."""
@@ -332,11 +324,9 @@ def random(schedule: Schedule, n: int, *, seed: Any, ratio: Step = 2, **ends: Un
     largest = _step("ratio", ratio)
     if largest < 1:
         raise ValueError(f"ratio={ratio} is below 1: pass the largest step over the smallest, for instance 2")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed={shown(seed)} is not a seed: pass an int of at least 0")
+    spaces.require_count("seed", seed, 0, " is not a seed")
     drawn = np.random.default_rng((int(seed), slots_of(n))).integers(0, _RESOLUTION, n)
-    steps = [1 + (largest - 1) * Fraction(int(k), _RESOLUTION) for k in drawn]
-    return _spaced(schedule, steps, **ends)
+    return _spaced(schedule, [1 + (largest - 1) * Fraction(int(k), _RESOLUTION) for k in drawn], **ends)
 
 
 @partial(answering, called="a grid of patterns")

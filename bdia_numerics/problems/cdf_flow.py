@@ -28,8 +28,8 @@ _BLOCK = 1 << 18
 _NODES = 512
 _LIMIT = 300
 _EPS = float(np.finfo(np.float64).eps)
-_SQRT_HALF = float(np.sqrt(0.5))
-_LOG_NORMAL = float(np.log(2 * np.pi) / 2)
+SQRT_HALF = float(np.sqrt(0.5))
+LOG_NORMAL = float(np.log(2 * np.pi) / 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ def _sums(law: Marginal, z: Array, left: Array | None = None) -> _Sums:
     x = np.where(left, -x, x)
     beyond = x > 0
     gauss = -x * x / 2
-    mills = special.erfcx(np.abs(x) * _SQRT_HALF) / 2
+    mills = special.erfcx(np.abs(x) * SQRT_HALF) / 2
     # A weight enters by its logarithm, so that a negligible component alone on one side does not underflow.
     exponent = np.log(law.weights) + np.where(beyond, 0.0, gauss)
     top_a, top_b = _top(exponent, ~left), _top(exponent, left)
@@ -74,8 +74,8 @@ def _sums(law: Marginal, z: Array, left: Array | None = None) -> _Sums:
         left,
         np.log((terms * ~left).sum(axis=0)) + top_a,
         np.log((terms * left).sum(axis=0)) + top_b,
-        np.log((slopes * ~left).sum(axis=0)) + top_a - _LOG_NORMAL,
-        np.log((slopes * left).sum(axis=0)) + top_b - _LOG_NORMAL,
+        np.log((slopes * ~left).sum(axis=0)) + top_a - LOG_NORMAL,
+        np.log((slopes * left).sum(axis=0)) + top_b - LOG_NORMAL,
         curvature,
     )
 
@@ -145,9 +145,7 @@ def _in_blocks(z: Array, source: Marginal, target: Marginal, nodes: tuple[Array,
         part = z[start : start + size]
         known = _sums(source, part)
         low, high = _bracket(source, target, part)
-        guess = (low + high) / 2
-        if nodes is not None:
-            guess = np.clip(_hermite(part, *nodes), low, high)
+        guess = (low + high) / 2 if nodes is None else np.clip(_hermite(part, *nodes), low, high)
         result[start : start + size] = _solve(target, known, guess, low, high)
     return result
 
@@ -237,7 +235,7 @@ def solve_increasing(function: Callable[..., Array], low: Array, high: Array, *k
     return np.asarray(found.x)
 
 
-_GUARD = 15
+GUARD = 15
 
 
 @dataclass(frozen=True)
@@ -307,10 +305,10 @@ def transport_exact(z: Any, source: ExactMarginal, target: ExactMarginal, guess:
         pairs = zip(law.means, law.variances, strict=True)
         return 2 * int(mp.log10(1 + max(abs(x - m) / mp.sqrt(v) for m, v in pairs for x in points)))
 
-    with spaces.MPMath(dps + _GUARD + beyond(source, z)).working():
+    with spaces.MPMath(dps + GUARD + beyond(source, z)).working():
         images = source.images(z, target)
         low, high = min(images), max(images)
-    with spaces.MPMath(dps + _GUARD + max(beyond(source, z), beyond(target, low, high))).working():
+    with spaces.MPMath(dps + GUARD + max(beyond(source, z), beyond(target, low, high))).working():
         guess = min(max(mp.mpf(guess), low), high) if np.isfinite(guess) else (low + high) / 2
         sides = source.sides(z, target)
 
@@ -318,7 +316,7 @@ def transport_exact(z: Any, source: ExactMarginal, target: ExactMarginal, guess:
             up, down, slope = sides(x)
             return mp.log(up / down), slope
 
-        root = increasing_root(gap, guess, mp.sqrt(max(target.variances)) / 1024, mp.mpf(10) ** (-dps - _GUARD // 2))
+        root = increasing_root(gap, guess, mp.sqrt(max(target.variances)) / 1024, mp.mpf(10) ** (-dps - GUARD // 2))
     with spaces.MPMath(dps).working():
         return +root
 

@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.checks import marginal, states
-from bdia_numerics.problems.enclosures import Ball, Parts, Vector, ball_mixture, square
+from bdia_numerics.problems.checks import Parts, marginal, states
+from bdia_numerics.problems.enclosures import Ball, Vector, ball_mixture, square
 from bdia_numerics.problems.mixtures import Law
 from bdia_numerics.problems.problem import Certificate, CertifiedFlow
 from bdia_numerics.problems.scores import generic_score
 from bdia_numerics.schedules.base import SINGLE, inside
-from bdia_numerics.spaces.mean_value import carries_slopes
+from bdia_numerics.spaces import carries_slopes, ordered
+from bdia_numerics.spaces.later import flint
 from bdia_numerics.spaces.precision import Shared
-from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
 
 _STEP = 1 / 16
@@ -35,13 +35,7 @@ _SERIES: Any = SimpleNamespace(exp=lambda x: x.exp(), sqrt=lambda x: x.sqrt())
 """What a score asks of a number system, for Taylor series."""
 
 
-def _context() -> Any:
-    from flint import ctx
-
-    return ctx
-
-
-_CAP = Shared(lambda: int(_context().cap), lambda terms: setattr(_context(), "cap", terms))
+_CAP = Shared(lambda: int(flint.ctx.cap), lambda terms: setattr(flint.ctx, "cap", terms))
 """Terms after which flint cuts power series; a series made with fewer is cut after these, whatever other threads ask for."""
 
 
@@ -157,14 +151,11 @@ class _Field:
 
     def coefficients(self, y: Vector, s: Ball, order: int) -> list[Vector]:
         """Return the Taylor coefficients 0..order of the solution through y at s, enclosed, by coordinate."""
-        from flint import arb_series
-
         rows = [[x] for x in y]
         for k in range(order):
             with _CAP.at_least(k + 1):
-                state = np.empty((1, len(y)), dtype=object)
-                state[0] = [_Taylor(arb_series(row, k + 1)) for row in rows]
-                time = _Taylor(arb_series([s, 1], k + 1))
+                state = np.array([[_Taylor(flint.arb_series(row, k + 1)) for row in rows]], dtype=object)
+                time = _Taylor(flint.arb_series([s, 1], k + 1))
                 score = generic_score(state, 1, time, self.weights, self.means, self.covs, _SERIES)
                 for row, slope in zip(rows, score[0], strict=True):
                     row.append((-time * slope).series[k] / (k + 1))

@@ -11,12 +11,14 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.schedules import EDM, VE, Discrete, Flow, VPCosine, VPLinear
 from bdia_numerics.schedules.base import SINGLE, inside
-from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.base import decimal
+from bdia_numerics.spaces import Array, decimal, of_kind
 from bdia_numerics.spaces.later import mp
-from bdia_numerics.spaces.values import of_kind
 from bdia_numerics.texts import shown
 
+Times = tuple[Any, Any]
+"""(alpha, sigma) at one time."""
+Parts = tuple[Array, Array, Array]
+"""Weights, means and covariances."""
 SEEN = 2.0**-36
 """Relative difference of variances in some direction from which on two matrices differ, whatever their entries say."""
 _GRADED = 1e4
@@ -223,10 +225,7 @@ def embed(array: Array, space: spaces.Space) -> Array:
 
 def exact(x: Any) -> Any:
     """Return the exact value of a number of any system."""
-    if isinstance(x, np.integer):
-        return Fraction(int(x))
-    space = spaces.of(x)
-    return space.field(x)
+    return Fraction(int(x)) if isinstance(x, np.integer) else spaces.of(x).field(x)
 
 
 def exact_values(array: Array) -> Array:
@@ -283,7 +282,7 @@ def generator(rng: Any) -> np.random.Generator:
         raise TypeError(
             f"rng={shown(rng)} draws nothing: pass numpy.random.default_rng(seed), or the seed, an int of at least 0"
         )
-    return rng  # type: ignore[no-any-return]
+    return rng
 
 
 def weights_of(value: object) -> Array:
@@ -324,9 +323,3 @@ def variances_of(name: str, value: object, shapes: tuple[tuple[int, ...], ...]) 
         if not positive_definite(embed(matrix, spaces.FRACTION) if spaces.kind_of(matrix) == "integer" else matrix):
             raise ValueError(f"{label} is not positive definite, {matrix.tolist()}: pass one with positive eigenvalues")
     return array
-
-
-def has_density(name: str, covs: Array, sigma: Any, t: object) -> None:
-    """Refuse a time at which atoms are not smeared by any noise."""
-    if sigma == 0 and np.any(covs == 0):
-        raise ValueError(f"{name} holds a variance 0 and sigma(t = {t}) is 0, so no density: use a time with sigma > 0")

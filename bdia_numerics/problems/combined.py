@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.checks import alike, commuting, embed, exact_values, narrowest, parameter
+from bdia_numerics.problems.checks import Times, alike, commuting, embed, exact_values, narrowest, parameter
 from bdia_numerics.problems.mixtures import Gaussian
 from bdia_numerics.problems.problem import (
     CLOSED_FORM,
@@ -20,7 +20,6 @@ from bdia_numerics.problems.problem import (
     SHIFTED_MEAN,
     Certificate,
     Problem,
-    Times,
 )
 from bdia_numerics.problems.transports import closed, closed_matrix, root_vectors
 from bdia_numerics.spaces import Array
@@ -73,8 +72,7 @@ class Product(Problem):
         if basis.shape != (self.dimension, self.dimension):
             raise ValueError(f"basis has shape {basis.shape}: the factors ask for {(self.dimension, self.dimension)}")
         object.__setattr__(self, "basis", basis)
-        floats = embed(basis, spaces.FLOAT64)
-        self._orthonormal(floats, self.dimension * float(np.finfo(np.float64).eps))
+        self._orthonormal(embed(basis, spaces.FLOAT64), self.dimension * float(np.finfo(np.float64).eps))
 
     def _orthonormal(self, basis: Array, most: Any) -> bool:
         """Refuse a basis that is not orthonormal to `most`; say whether each product is as small as its own terms ask.
@@ -107,12 +105,8 @@ class Product(Problem):
         """D, the length of a state."""
         return sum(f.dimension for f in self.factors)
 
-    @property
-    def flow_certificate(self) -> Certificate:
-        """Exact if the flow of every factor is, and the basis separates them entry by entry."""
-        return self._certificate_in(spaces.FLOAT64)
-
     def _certificate_in(self, space: spaces.Space) -> Certificate:
+        """Exact if the flow of every factor is, and the basis separates them entry by entry."""
         found = [f._certificate_in(space) for f in self.factors]
         apart = self.basis is None or self._separates(embed(self.basis, space), space)
         if not apart or not all(c.exact for c in found):
@@ -211,11 +205,6 @@ class GuidedGaussians(Problem):
     def dimension(self) -> int:
         """D, the length of a state."""
         return self.cond.dimension
-
-    @property
-    def flow_certificate(self) -> Certificate:
-        """How exact `flow` is on floats."""
-        return self._certificate_in(spaces.FLOAT64)
 
     def _certificate_in(self, space: spaces.Space) -> Certificate:
         slack: Any = 0

@@ -27,12 +27,10 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems.cdf_flow import ExactMarginal, attempt
-from bdia_numerics.problems.checks import ldl_solve
+from bdia_numerics.problems.checks import Parts, Times, ldl_solve
 from bdia_numerics.problems.scores import covariance
-from bdia_numerics.spaces import Array, MeanValue
-from bdia_numerics.spaces.mean_value import carries_slopes
+from bdia_numerics.spaces import Array, MeanValue, carries_slopes
 
-Parts = tuple[Array, Array, Array]
 Ball = Any
 """A flint.arb."""
 Vector = list[Ball]
@@ -100,8 +98,7 @@ class BallMixture:
 
     def marginal(self) -> ExactMarginal:
         """Return the same in one dimension, with the functions of balls."""
-        pi = type(self.weights[0]).pi()
-        functions = SimpleNamespace(exp=_EXP, sqrt=_SQRT, erfc=_ERFC, pi=pi)
+        functions = SimpleNamespace(exp=_EXP, sqrt=_SQRT, erfc=_ERFC, pi=type(self.weights[0]).pi())
         means, variances = [m[0] for m in self.means], [1 / p[0][0] for p in self.inverses]
         return ExactMarginal(self.weights, means, variances, functions)
 
@@ -143,18 +140,12 @@ class BallMixture:
         for j, k in combinations(range(len(r)), 2):
             gap = gaps[j] if k == top else gaps[k] if j == top else self._gap(pulls, offsets, j, k)
             # r_j + r_k <= 1, so their product is at most 1/4.
-            weight = (r[j] * r[k]).intersection(_quarter(r[j]))
+            weight = (r[j] * r[k]).intersection(type(r[j])(0.125, 0.125))  # at most 1/4
             for a in size:
                 for b in size:
                     spread = square(gap[a]) if a == b else gap[a] * gap[b]
                     jacobian[a][b] = jacobian[a][b] + weight * spread
         return jacobian
-
-
-def _quarter(like: Ball) -> Ball:
-    """Return the ball of [0, 1/4]."""
-    eighth = type(like)(1) / 8
-    return type(like)(eighth, eighth)
 
 
 def ball_mixture(alpha: Any, sigma: Any, parts: Parts, space: spaces.Balls) -> BallMixture:
@@ -193,8 +184,6 @@ def _carried(state: Sequence[MeanValue], law: BallMixture) -> list[MeanValue]:
     columns = [product(jacobian, [x.slopes[k] for x in state]) for k in range(len(reach))]
     return [MeanValue(score[d], tuple(c[d] for c in columns), reach) for d in range(len(state))]
 
-
-Times = tuple[Any, Any]
 
 _NEWTON = 60
 """Newton's method is stopped after so many steps; the proof then takes a larger radius."""

@@ -12,8 +12,7 @@ import numpy as np
 
 from bdia_numerics import schedules, spaces
 from bdia_numerics.problems.problem import REFERENCE, Certificate, CertifiedFlow, Problem
-from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.values import of_kind, takes
+from bdia_numerics.spaces import Array, of_kind, takes
 from bdia_numerics.texts import refuse, shown, whole
 
 _EDM = schedules.edm()
@@ -79,9 +78,7 @@ class GivenFunction(Problem):
                     f"{name} is not finite at z = {shown(bad.tolist())}, sigma/alpha = {sigma:g}: mend it there"
                 )
 
-    @property
-    def flow_certificate(self) -> Certificate:
-        """A numerical reference; the error comes with each `flow_certified`."""
+    def _certificate_in(self, space: spaces.Space) -> Certificate:
         return REFERENCE
 
     def flow_certified(self, z: Any, t_from: Any, t_to: Any, schedule: Any, **options: Any) -> CertifiedFlow:
@@ -187,8 +184,7 @@ class GivenFunction(Problem):
         schedule = self.schedule or _EDM
         far, near = (float(schedule.time("sigma_bar", self._inside(level))) for level in (_FAR, _NEAR))
         noise = float(schedule.sigma(far)) * rng.standard_normal((n, self.dimension))
-        x = super().flow_certified(noise, far, near, schedule, rtol=_DRAWN).z
-        return np.asarray(x / schedule.alpha(near))
+        return np.asarray(super().flow_certified(noise, far, near, schedule, rtol=_DRAWN).z / schedule.alpha(near))
 
 
 def from_score(score: Callable[..., Any], sample: Any = None, *, dimension: int, schedule: Any = None) -> GivenFunction:

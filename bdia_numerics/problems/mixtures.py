@@ -16,10 +16,11 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.problems import transports
 from bdia_numerics.problems.checks import (
+    Parts,
+    Times,
     alike,
     embed,
     exact_values,
-    has_density,
     narrowest,
     parameter,
     variances_of,
@@ -34,15 +35,12 @@ from bdia_numerics.problems.problem import (
     RADIAL_TRANSPORT,
     Certificate,
     Problem,
-    Times,
 )
 from bdia_numerics.problems.scores import Components, components, float_score, generic_score
-from bdia_numerics.problems.transports import radial, radial_derivative
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import special
 from bdia_numerics.texts import shown
 
-Parts = tuple[Array, Array, Array]
 Kind = Literal["one", "1-D", "line", "radial", "none"]
 
 
@@ -179,9 +177,7 @@ class Law(Problem):
     _cache: dict[Any, Any]
 
     def _prepare(self, weights: Array, means: Array, covs: Array, cov_name: str) -> None:
-        object.__setattr__(self, "_parts", (weights, means, covs))
-        object.__setattr__(self, "_cov_name", cov_name)
-        object.__setattr__(self, "_cache", {})
+        vars(self).update(_parts=(weights, means, covs), _cov_name=cov_name, _cache={})
 
     @property
     def dimension(self) -> int:
@@ -193,8 +189,7 @@ class Law(Problem):
         if key not in self._cache:
             weights, means, covs = (embed(part, space) for part in self._parts)
             self._cache[key] = weights, means, covs
-        found: tuple[Array, Array, Array] = self._cache[key]
-        return found
+        return self._cache[key]
 
     def _components(self, space: spaces.Space, dtype: Any = None) -> Components:
         key = ("components", "single" if dtype == np.float32 else _key(space))
@@ -202,8 +197,7 @@ class Law(Problem):
             self._cache[key] = (
                 self._components(space).cast(dtype) if "single" in key else components(*self._in(space), space)
             )
-        found: Components = self._cache[key]
-        return found
+        return self._cache[key]
 
     def _narrow(self, compute_dtype: str, space: spaces.Space) -> spaces.Numpy:
         return spaces.FLOAT32 if compute_dtype == "float32" and space.double else super()._narrow(compute_dtype, space)
@@ -217,11 +211,13 @@ class Law(Problem):
         if key not in self._cache:
             parts = self._in(spaces.FLOAT64) if rounded else tuple(map(exact_values, self._parts))
             self._cache[key] = symmetry(*parts, slack=4 * float(np.finfo(np.float64).eps) if rounded else 0)
-        found: Symmetry = self._cache[key]
-        return found
+        return self._cache[key]
 
     def _check_density(self, sigma: Any, t: object) -> None:
-        has_density(self._cov_name, self._parts[2], sigma, t)
+        if sigma == 0 and np.any(self._parts[2] == 0):
+            raise ValueError(
+                f"{self._cov_name} holds a variance 0 and sigma(t = {t}) is 0, so no density: use a time with sigma > 0"
+            )
 
     def _check_flow(self, begin: Times, end: Times, t_from: object, t_to: object, certificate: Certificate) -> None:
         self._check_density(begin[1], t_from)
@@ -254,11 +250,6 @@ class Law(Problem):
         x += law.means[k] + law.centre
         return np.asarray(x)
 
-    @property
-    def flow_certificate(self) -> Certificate:
-        """How exact `flow` is on floats; for a numerical reference the estimate comes with each `flow_certified`."""
-        return self._certificate_in(spaces.FLOAT64)
-
     def _certificate_in(self, space: spaces.Space) -> Certificate:
         return _CERTIFICATES[self._symmetry(space).kind]
 
@@ -273,7 +264,7 @@ class Law(Problem):
         if found.kind == "1-D":
             return transports.cdf(z, begin, end, parts, space)
         if found.kind == "radial":
-            return radial(z, begin, end, parts, space)
+            return transports.radial(z, begin, end, parts, space)
         return transports.along_line(z, begin, end, parts, found.axis(space), space)
 
     def _derivative(self, z: Array, moved: Array, begin: Times, end: Times, space: spaces.Space) -> Array:
@@ -284,7 +275,7 @@ class Law(Problem):
         if found.kind == "1-D":
             return transports.density_ratio(z, moved, begin, end, parts, space)[:, :, None]
         if found.kind == "radial":
-            return radial_derivative(z, begin, end, parts, space)
+            return transports.radial_derivative(z, begin, end, parts, space)
         return transports.along_line_derivative(z, moved, begin, end, parts, found.axis(space), space)
 
 
@@ -324,11 +315,8 @@ class Gaussian(Law):
         if mean.ndim != 1 or mean.size == 0:
             raise ValueError(f"mean has shape {mean.shape}: pass D >= 1 numbers, shape (D,)")
         cov = variances_of("cov", self.cov, ((), mean.shape, (mean.size, mean.size)))
-        object.__setattr__(self, "mean", mean)
-        object.__setattr__(self, "cov", cov)
-        one = np.empty(1, dtype=object)
-        one[0] = Fraction(1)
-        self._prepare(one, mean[None], cov[None], "cov")
+        vars(self).update(mean=mean, cov=cov)
+        self._prepare(np.array([Fraction(1)], dtype=object), mean[None], cov[None], "cov")
 
 
 @dataclass(frozen=True, eq=False)
@@ -375,8 +363,7 @@ class GaussianMixture(Law):
             raise ValueError(f"means has shape {means.shape}: pass {weights.size} rows, one a weight")
         count, size = means.shape
         covs = variances_of("covs", self.covs, ((count,), (count, size), (count, size, size)))
-        for name, value in (("weights", weights), ("means", means), ("covs", covs)):
-            object.__setattr__(self, name, value)
+        vars(self).update(weights=weights, means=means, covs=covs)
         self._prepare(weights, means, covs, "covs")
 
 
@@ -442,8 +429,5 @@ def digits() -> np.ndarray[Any, Any]:
 
 def normal_quantiles(n: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return n states of N(0, 1) on the line without a draw: the midpoints of equal parts of its probability, shape (n, 1)."""
-    counted: Any = n
-    if isinstance(counted, bool) or not isinstance(counted, int | np.integer) or n < 1:
-        raise ValueError(f"n={shown(n)} is not a number of states: pass an int of at least 1")
-    found: np.ndarray[Any, np.dtype[np.float64]] = special.ndtri((np.arange(n) + 0.5) / n)[:, None]
-    return found
+    spaces.require_count("n", n, 1, " is not a number of states")
+    return special.ndtri((np.arange(n) + 0.5) / n)[:, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
@@ -10,12 +11,10 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.checks import generator, levels_of, marginal, states
+from bdia_numerics.problems.checks import Times, generator, levels_of, marginal, states
 from bdia_numerics.problems.reference import Method, reference_flow
-from bdia_numerics.spaces import Array, Space
-from bdia_numerics.spaces.mean_value import ball_of
-from bdia_numerics.spaces.values import of_kind
-from bdia_numerics.texts import one_of, shown
+from bdia_numerics.spaces import Array, Space, ball_of, of_kind
+from bdia_numerics.texts import one_of
 
 Kind = Literal["closed form", "CDF transport", "enclosure", "reference"]
 
@@ -125,15 +124,17 @@ ENCLOSABLE = Certificate(
 )
 
 
-Times = tuple[Any, Any]
 ComputeDtype = Literal["float64", "float32"]
 
 
 class NoiseLevels(Protocol):
     """What a distribution asks of a schedule."""
 
-    def alpha(self, t: Any, /) -> Any: ...
-    def sigma(self, t: Any, /) -> Any: ...
+    def alpha(self, t: Any, /) -> Any:
+        """Return alpha at a time."""
+
+    def sigma(self, t: Any, /) -> Any:
+        """Return sigma at a time."""
 
 
 @dataclass(frozen=True)
@@ -167,9 +168,15 @@ class Problem:
     states: float16 to float64 in float64 (scores in float32, if asked) and rounded once at the end, longdouble, mpmath,
     and Fractions and symbols where nothing but rational operations occurs.
 
-    A distribution says what it is by `dimension`, `flow_certificate`, `_score_at`, `_draw`, and, if its flow is exact, `_moved`
+    A distribution says what it is by `dimension`, `_certificate_in`, `_score_at`, `_draw`, and, if its flow is exact, `_moved`
     and `_derivative`; these see flat states (n, D) and the noise levels (alpha, sigma).
     """
+
+    _certificate_in: Callable[[Space], Certificate]
+    _score_at: Callable[[Array, Any, Any, Space], Array]
+    _draw: Callable[[int, np.random.Generator], Array]
+    _moved: Callable[[Array, Times, Times, Space], Array]
+    _derivative: Callable[[Array, Array, Times, Times, Space], Array]
 
     @property
     def dimension(self) -> int:
@@ -178,8 +185,8 @@ class Problem:
 
     @property
     def flow_certificate(self) -> Certificate:
-        """How exact `flow` is; for a numerical reference the estimate comes with each `flow_certified`."""
-        raise NotImplementedError
+        """How exact `flow` is on floats; for a numerical reference the estimate comes with each `flow_certified`."""
+        return self._certificate_in(spaces.FLOAT64)
 
     def model(self, schedule: NoiseLevels, *, compute_dtype: ComputeDtype = "float64") -> NoisePrediction:
         """Return the exact noise prediction ``eps(z, t)`` under a schedule; the dtype of z is kept, `compute_dtype` as in `score`."""
@@ -247,9 +254,7 @@ class Problem:
         `rng` is a generator of NumPy, or the seed of a new one.
         """
         rng = generator(rng)
-        counted: Any = n
-        if isinstance(counted, bool) or not isinstance(counted, int | np.integer) or n < 0:
-            raise ValueError(f"n={shown(n)} is not a number of draws: pass an int of at least 0")
+        spaces.require_count("n", n, 0, " is not a number of draws")
         if (t is None) != (schedule is None):
             raise ValueError("sample takes t and schedule together: give both for noisy states, neither for clean data")
         x = self._draw(n, rng)
@@ -353,9 +358,6 @@ class Problem:
     def _kind(self) -> str:
         return f"{type(self).__name__} with D = {self.dimension}"
 
-    def _certificate_in(self, space: spaces.Space) -> Certificate:
-        return self.flow_certificate
-
     def _check_density(self, sigma: Any, t: object) -> None:
         """Raise ValueError at a time without a score."""
 
@@ -364,19 +366,7 @@ class Problem:
         for (_, sigma), t in ((begin, t_from), (end, t_to)):
             self._check_density(sigma, t)
 
-    def _score_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
-        raise NotImplementedError
-
     def _noise_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
         score = self._score_at(z, alpha, sigma, space)
         with np.errstate(all="ignore"):
             return np.asarray(-sigma * score)
-
-    def _draw(self, n: int, rng: np.random.Generator) -> Array:
-        raise NotImplementedError
-
-    def _moved(self, z: Array, begin: Times, end: Times, space: spaces.Space) -> Array:
-        raise NotImplementedError
-
-    def _derivative(self, z: Array, moved: Array, begin: Times, end: Times, space: spaces.Space) -> Array:
-        raise NotImplementedError

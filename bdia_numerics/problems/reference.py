@@ -16,9 +16,7 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.schedules.base import SINGLE, inside
-from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.base import GenericArithmetic
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces import Array, GenericArithmetic, ordered
 from bdia_numerics.texts import one_of, shown
 
 MISSING = "heyoka is not installed: pip install 'bdia_numerics[reference]', or use method='DOP853'"
@@ -147,8 +145,7 @@ def _compiled(law: Any, rtol: float, states: int) -> tuple[Any, list[Any]]:
             opt_level=key[2],
         )
         found[key] = made, []
-    compiled: tuple[Any, list[Any]] = found[key]
-    return compiled
+    return found[key]
 
 
 def field(law: Any) -> list[tuple[Any, Any]]:
@@ -282,8 +279,7 @@ def _chosen(method: str, model: Any, schedule: Any) -> Literal["taylor", "DOP853
             )
         heyoka()
         return "taylor"
-    small = known and moderate(law)
-    return "taylor" if method == "auto" and small and installed() else "DOP853"
+    return "taylor" if method == "auto" and known and moderate(law) and installed() else "DOP853"
 
 
 def law_of(model: Any, schedule: Any) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems.cdf_flow import (
+    GUARD,
     ExactMarginal,
     Marginal,
     attempt,
@@ -25,13 +26,10 @@ from bdia_numerics.problems.cdf_flow import (
     transport,
     transport_exact,
 )
-from bdia_numerics.problems.checks import eigen, exact
+from bdia_numerics.problems.checks import Parts, Times, eigen, exact
 from bdia_numerics.problems.enclosures import slopes, transported
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import mp, special
-
-Times = tuple[Any, Any]
-Parts = tuple[Array, Array, Array]
 
 _LONGDOUBLE_DIGITS = 25
 
@@ -170,15 +168,13 @@ def _marginal(parts: Parts, time: Times) -> Marginal:
 
 _TINY = -645.0
 """The logarithm of what is not yet subnormal, with a margin: from there on SciPy's functions lose digits, and end in 0."""
-_GUARD = 15
 
 
 def radial(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -> Array:
     """Return the flow of a mixture with one centre and isotropic covariances, states (n, D)."""
     weights, centre, old, new = _levels(begin, end, parts)
     centred = z - begin[0] * centre
-    scales = _scales(centred, weights, old, new, space)
-    return np.asarray(end[0] * centre + scales[:, None] * centred)
+    return np.asarray(end[0] * centre + _scales(centred, weights, old, new, space)[:, None] * centred)
 
 
 def radial_derivative(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -> Array:
@@ -280,12 +276,11 @@ def _exact_scales(
 ) -> Array:
     size = centred.shape[1]
     result = []
-    with spaces.MPMath(digits.dps + _GUARD).working():
+    with spaces.MPMath(digits.dps + GUARD).working():
         wide = [[digits.number(exact(x)) for x in row] for row in (weights, old, new)]
         for state in centred:
             numbers = [digits.number(exact(x)) for x in state]
-            scale = _exact_scale(sum(x * x for x in numbers), wide, size, digits.dps)
-            result.append(scale)
+            result.append(_exact_scale(sum(x * x for x in numbers), wide, size, digits.dps))
     with digits.working():
         return space.array([x if space == digits else exact(+x) for x in result])
 
@@ -323,4 +318,4 @@ def _exact_scale(square: Any, levels: list[list[Any]], size: int, dps: int) -> A
     stretches = [mp.sqrt(n / o) for n, o in zip(new, old, strict=True)]
     low, high = radius * min(stretches), radius * max(stretches)
     reach = (high - low) / 2 + high / 10**9
-    return increasing_root(gap, (low + high) / 2, reach, mp.mpf(10) ** (-dps - _GUARD // 2)) / radius
+    return increasing_root(gap, (low + high) / 2, reach, mp.mpf(10) ** (-dps - GUARD // 2)) / radius

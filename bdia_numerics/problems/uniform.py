@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.cdf_flow import increasing_root, solve_increasing
-from bdia_numerics.problems.checks import embed, exact, exact_values, parameter
-from bdia_numerics.problems.problem import UNIFORM_TRANSPORT, Certificate, Problem, Times
+from bdia_numerics.problems.cdf_flow import GUARD, LOG_NORMAL, SQRT_HALF, increasing_root, solve_increasing
+from bdia_numerics.problems.checks import Times, embed, exact, exact_values, parameter
+from bdia_numerics.problems.problem import UNIFORM_TRANSPORT, Certificate, Problem
 from bdia_numerics.problems.transports import digits_of
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import mp, special
@@ -26,9 +26,6 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 _FAR = 8.0
 _FRACTIONS = 30
 """Terms of the continued fraction: from v = 8 on the next ones change no digit."""
-_SQRT_HALF = float(np.sqrt(0.5))
-_LOG_NORMAL = float(np.log(2 * np.pi) / 2)
-_GUARD = 15
 Formula = Callable[[Array, Array], Array]
 
 
@@ -43,7 +40,7 @@ def _case_by_case(x: Array, h: Array, integrated: Formula, outside: Formula, ins
 
 def _mills(v: Array) -> Array:
     """Return (1 - Phi(v)) / phi(v)."""
-    return np.asarray(np.sqrt(np.pi / 2) * special.erfcx(v * _SQRT_HALF))
+    return np.asarray(np.sqrt(np.pi / 2) * special.erfcx(v * SQRT_HALF))
 
 
 def _excess(v: Array) -> Array:
@@ -61,7 +58,7 @@ def _mass(x: Array, h: Array) -> Array:
 
 def _inside(x: Array, h: Array) -> Array:
     """Return Phi(x+h) - Phi(x-h) inside the interval, x < h."""
-    return np.asarray((special.erf((h + x) * _SQRT_HALF) + special.erf((h - x) * _SQRT_HALF)) / 2)
+    return np.asarray((special.erf((h + x) * SQRT_HALF) + special.erf((h - x) * SQRT_HALF)) / 2)
 
 
 def pull(x: Array, h: Array) -> Array:
@@ -76,7 +73,7 @@ def pull(x: Array, h: Array) -> Array:
         return np.asarray(-np.expm1(-2 * a * b) / _mass(a, b))
 
     def inside(a: Array, b: Array) -> Array:
-        return np.asarray(-np.expm1(-2 * a * b) * np.exp(-((b - a) ** 2) / 2 - _LOG_NORMAL) / _inside(a, b))
+        return np.asarray(-np.expm1(-2 * a * b) * np.exp(-((b - a) ** 2) / 2 - LOG_NORMAL) / _inside(a, b))
 
     return _case_by_case(x, h, integrated, outside, inside)
 
@@ -87,10 +84,10 @@ def log_density(x: Array, h: Array) -> Array:
     def integrated(a: Array, b: Array) -> Array:
         v = np.multiply.outer(b, (_NODES + 1) / 2)
         integral = (np.cosh(a[:, None] * v) * np.exp(-v * v / 2)) @ _WEIGHTS / 2
-        return np.asarray(np.log(integral) - a**2 / 2 - _LOG_NORMAL)
+        return np.asarray(np.log(integral) - a**2 / 2 - LOG_NORMAL)
 
     def outside(a: Array, b: Array) -> Array:
-        return np.asarray(np.log(_mass(a, b) / (2 * b)) - (a - b) ** 2 / 2 - _LOG_NORMAL)
+        return np.asarray(np.log(_mass(a, b) / (2 * b)) - (a - b) ** 2 / 2 - LOG_NORMAL)
 
     def inside(a: Array, b: Array) -> Array:
         return np.asarray(np.log(_inside(a, b) / (2 * b)))
@@ -104,15 +101,15 @@ def log_tail(x: Array, h: Array) -> Array:
     def integrated(a: Array, b: Array) -> Array:
         # Phi(-(x - h u)) over u in [-1, 1], relative to exp(-(x-h)^2/2).
         places, nearest = a[:, None] - np.multiply.outer(b, _NODES), (a - b) ** 2 / 2
-        tails = special.erfcx(places * _SQRT_HALF) * np.exp(nearest[:, None] - places**2 / 2)
+        tails = special.erfcx(places * SQRT_HALF) * np.exp(nearest[:, None] - places**2 / 2)
         return np.asarray(np.log(tails @ _WEIGHTS / 4) - nearest)
 
     def outside(a: Array, b: Array) -> Array:
         both = _excess(a - b) - np.exp(-2 * a * b) * _excess(a + b)
-        return np.asarray(np.log(both / (2 * b)) - (a - b) ** 2 / 2 - _LOG_NORMAL)
+        return np.asarray(np.log(both / (2 * b)) - (a - b) ** 2 / 2 - LOG_NORMAL)
 
     def inside(a: Array, b: Array) -> Array:
-        near, far = (_excess(v) * np.exp(-v * v / 2 - _LOG_NORMAL) for v in (b - a, a + b))
+        near, far = (_excess(v) * np.exp(-v * v / 2 - LOG_NORMAL) for v in (b - a, a + b))
         return np.asarray(np.log((b - a + near - far) / (2 * b)))
 
     return _case_by_case(x, h, integrated, outside, inside)
@@ -137,7 +134,7 @@ def evaluated(floats: Callable[..., Array], precise: Callable[..., Any], space: 
 
 def _digits(dps: int, *scales: Any) -> int:
     """Return the digits in which differences over a narrow interval, and far out, keep `dps` digits."""
-    return dps + _GUARD + 2 * int(sum(abs(mp.log10(s)) for s in scales if s > 0))
+    return dps + GUARD + 2 * int(sum(abs(mp.log10(s)) for s in scales if s > 0))
 
 
 def exact_pull(x: Any, h: Any, dps: int) -> Any:
@@ -173,7 +170,7 @@ def exact_tail(x: Any, h: Any) -> Any:
 
 def exact_distance(offset: Any, half: Any, new_half: Any, sigma: Any, new_sigma: Any, dps: int) -> Any:
     """Return the distance from the centre after the flow from that before."""
-    with spaces.MPMath(dps + _GUARD).working():
+    with spaces.MPMath(dps + GUARD).working():
         level = (half - offset) / (2 * half) if sigma == 0 else exact_tail(offset / sigma, half / sigma)
         if new_sigma == 0:
             return new_half * (1 - 2 * level)
@@ -189,7 +186,7 @@ def exact_distance(offset: Any, half: Any, new_half: Any, sigma: Any, new_sigma:
 
         width = 1 + h
         return new_sigma * increasing_root(
-            gap, offset / (sigma or half) * width, width, mp.mpf(10) ** (-dps - _GUARD // 2)
+            gap, offset / (sigma or half) * width, width, mp.mpf(10) ** (-dps - GUARD // 2)
         )
 
 
@@ -231,17 +228,14 @@ class Uniform(Problem):
             raise ValueError(
                 f"low={low[bad][0]} is not below high={high[bad][0]}: exchange them, or use Gaussian for an atom"
             )
-        object.__setattr__(self, "low", low)
-        object.__setattr__(self, "high", high)
+        vars(self).update(low=low, high=high)
 
     @property
     def dimension(self) -> int:
         """D, the length of a state."""
         return int(self.low.size)
 
-    @property
-    def flow_certificate(self) -> Certificate:
-        """Conservation of the distribution function in each coordinate."""
+    def _certificate_in(self, space: spaces.Space) -> Certificate:
         return UNIFORM_TRANSPORT
 
     def _check_density(self, sigma: Any, t: object) -> None:
@@ -251,7 +245,7 @@ class Uniform(Problem):
             )
 
     def _check_flow(self, begin: Times, end: Times, t_from: object, t_to: object, certificate: Certificate) -> None:
-        pass
+        """Every time has a flow: one from clean data begins inside the box, where it is looked at."""
 
     def _draw(self, n: int, rng: np.random.Generator) -> Array:
         low, high = embed(self.low, spaces.FLOAT64), embed(self.high, spaces.FLOAT64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bdia_numerics.program.identity import identity
+from bdia_numerics.program.identity import attributes as attributes, identity, remembered as remembered
 from bdia_numerics.program.inverse import (
     Invertibility,
     NotInvertibleError,
@@ -15,10 +15,21 @@ from bdia_numerics.program.inverse import (
 )
 from bdia_numerics.program.latex import inverse_latex, latex, step_latex
 from bdia_numerics.program.lattice import NotOnLatticeError, lattice_plan
-from bdia_numerics.program.ops import Parameter, Slot, Trace
-from bdia_numerics.program.plan import Plan, make_plan
+from bdia_numerics.program.ops import (
+    Evaluate as Evaluate,
+    Held as Held,
+    Op as Op,
+    Parameter,
+    Slot,
+    Trace,
+    checked as checked,
+    interpret as interpret,
+    rows as rows,
+    weighted as weighted,
+)
+from bdia_numerics.program.plan import Call as Call, Instruction as Instruction, Plan, make_plan
 from bdia_numerics.program.record import Evaluation, Form, Linear, Recorder, Register, Scratch, StaleFormError
-from bdia_numerics.program.refusal import refusal
+from bdia_numerics.program.refusal import refusal, theirs as theirs
 from bdia_numerics.program.structure import Solver, Structure, structure
 from bdia_numerics.program.trace import Run, Segment, record_begin, record_run, record_start, record_step, record_steps
 from bdia_numerics.spaces.values import share

@@ -59,7 +59,7 @@ def remembered(function: Callable[P, R]) -> Callable[P, R]:
     A solver that cannot be hashed is computed each time.
     """
 
-    @lru_cache(maxsize=128)
+    @lru_cache(maxsize=256)
     def known(key: object, *arguments: Any) -> R:
         return function(*arguments)  # type: ignore[call-arg]  # by position alone
 

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from itertools import combinations
-from typing import Any, cast
+from typing import Any
 
 from bdia_numerics import grids
 from bdia_numerics.formulas import expression
 from bdia_numerics.grids import Grid
-from bdia_numerics.program.identity import identity
+from bdia_numerics.program.identity import remembered
 from bdia_numerics.program.ops import Combine, Evaluate, Mix, Op, Parameter
 from bdia_numerics.program.refusal import refusal
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import Run, Segment, record_steps
-from bdia_numerics.spaces import Scalar, Space, is_float, vanishes
-from bdia_numerics.spaces.base import decimal
+from bdia_numerics.spaces import Scalar, Space, Symbols, decimal, is_float, vanishes
 from bdia_numerics.spaces.later import sympy
-from bdia_numerics.spaces.symbolic import Symbols
 
 Matrix = tuple[tuple[Scalar, ...], ...]
 
@@ -168,11 +166,8 @@ def inverse_run(run: Run) -> tuple[Run, list[Any]]:
         If an own coefficient is zero, decided exactly, or an evaluation cannot be repeated.
     """
     undo = _Undo(run, {held.number for held in run.final.values()})
-    segments = []
-    for segment in reversed(run.segments):
-        ops = undo.segment(segment)
-        segments.append(Segment(segment.slot, segment.slot, segment.after, ops, segment.before))
-    return Run(run.trace, run.final, tuple(segments), run.inputs), undo.divisors
+    segments = tuple(Segment(s.slot, s.slot, s.after, undo.segment(s), s.before) for s in reversed(run.segments))
+    return Run(run.trace, run.final, segments, run.inputs), undo.divisors
 
 
 def invert_matrix(matrix: Matrix, space: Space) -> tuple[Matrix | None, Scalar]:
@@ -269,13 +264,12 @@ class _Written(Symbols):
     """Symbols, with the floats of a step taken as the decimals that they print as."""
 
     def number(self, x: object) -> Scalar:
-        if is_float(x):
-            return super().number(decimal(x))
-        return super().number(x)
+        return super().number(decimal(x) if is_float(x) else x)
 
     field = number
 
 
+@remembered
 def invertibility(solver: Solver) -> Invertibility:
     """Decide whether a solver is exactly invertible, for symbolic parameters on a symbolic grid.
 
@@ -301,18 +295,6 @@ def invertibility(solver: Solver) -> Invertibility:
     >>> str(invertibility(BDIA()))
     'gamma != 0'
     """
-    attributes = identity(solver)
-    try:
-        return _invertibility(cast(Hashable, solver), attributes)
-    except TypeError:
-        return _invertibility.__wrapped__(
-            solver, attributes
-        )  # unhashable, or a fault of the step, which is raised again
-
-
-@lru_cache(maxsize=256)
-def _invertibility(solver: Any, attributes: str) -> Invertibility:
-    """Decide it; `attributes` is the text of what may change in one and the same solver, as for its structure."""
     grid = replace(grids.symbolic(structure(solver).depth + 3), space=_Written())
     try:
         divisors = _divisors(solver, grid)

@@ -145,8 +145,7 @@ class _Labels:
                 body, sign = expression(-scalar, tex=True), "-"
             body = rf"\left({body}\right)" if scalar.is_Add else body
             parts.append(sign + (value if body == "1" else f"{body}\\, {value}"))
-        text = " ".join(parts)
-        return text.removeprefix("+") or "0"
+        return " ".join(parts).removeprefix("+") or "0"
 
 
 def _times(run: Run) -> dict[str, str]:

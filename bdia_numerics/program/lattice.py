@@ -91,8 +91,7 @@ class Integers(Arithmetic):
 
     def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Array]:
         """Return the buffer as arrays."""
-        buffer: Remainder = store[BUFFER]
-        return buffer.arrays()
+        return store[BUFFER].arrays()
 
     def shown(self, value: Lattice) -> Lattice:
         """Return a state in units of z, rounded where its own are finer."""

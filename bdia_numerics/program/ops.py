@@ -16,8 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from bdia_numerics.grids import Levels, Point
 from bdia_numerics.grids.levels import Time as Time
-from bdia_numerics.spaces import Number, Scalar, UndecidedError
-from bdia_numerics.spaces.values import takes
+from bdia_numerics.spaces import Number, Scalar, UndecidedError, takes
 from bdia_numerics.texts import one_of, shown
 
 
@@ -174,6 +173,15 @@ def interpret(
             values[op.target] = evaluate(op, value(op.argument))
         for target, _, terms in rows(op):
             values[target] = combine([(c, value(n)) for c, n in terms])
+
+
+def weighted(terms: Iterable[tuple[Scalar, Mapping[Any, Any]]]) -> dict[Any, Any]:
+    """Return a combination of vectors that are known by their coefficients, by what these belong to: a `combine` of `interpret`."""
+    total: dict[Any, Any] = {}
+    for c, vector in terms:
+        for key, x in vector.items():
+            total[key] = total[key] + c * x if key in total else c * x
+    return total
 
 
 @dataclass(frozen=True)

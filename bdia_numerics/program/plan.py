@@ -10,8 +10,7 @@ from typing import Any
 
 from bdia_numerics.program.ops import Evaluate, Held, Op, rows
 from bdia_numerics.program.trace import Run, Segment
-from bdia_numerics.spaces import Array, Memory, Scalar, Space
-from bdia_numerics.spaces.memory import States
+from bdia_numerics.spaces import Array, Memory, Scalar, Space, States
 
 
 @dataclass(slots=True)

@@ -8,20 +8,18 @@ evaluation. A coefficient that has no limit that is known, as a ratio of two ste
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from bdia_numerics import models
 from bdia_numerics.grids import Levels, Point, Pointwise
-from bdia_numerics.program.identity import identity
+from bdia_numerics.program.identity import remembered
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Time, Trace, rows
 from bdia_numerics.program.record import Form, Linear, Recorder
 from bdia_numerics.program.refusal import theirs
-from bdia_numerics.spaces.base import GenericArithmetic, decimal
-from bdia_numerics.spaces.values import of_kind, takes
+from bdia_numerics.spaces import GenericArithmetic, decimal, of_kind, takes
 
 
 def _limits(operation: Callable[[Any, Any], Any]) -> Callable[[Limit, object], Any]:
@@ -164,8 +162,7 @@ def inferred(after: Mapping[str, Weights], fixed: Mapping[str, str]) -> dict[str
         kinds = {name: fixed.get(name, first) for name in after}
         # What one register holds may depend on another one, which was settled a round before: as many rounds as registers suffice.
         for name in [name for name in after if name not in fixed] * len(after):
-            fitting = (k for k in VALUES if fits(after[name], {**kinds, name: k}, k))
-            kinds[name] = next(fitting, kinds[name])
+            kinds[name] = next((k for k in VALUES if fits(after[name], {**kinds, name: k}, k)), kinds[name])
         wrong = sum(not fits(value, kinds, kinds[name]) for name, value in after.items() if name not in fixed)
         results.append((wrong, kinds))
     return min(results, key=lambda pair: pair[0])[1]
@@ -181,8 +178,11 @@ class Solver(Protocol):
     """
 
     @property
-    def registers(self) -> Sequence[str]: ...
-    def step(self, s: Any) -> None: ...
+    def registers(self) -> Sequence[str]:
+        """Names of the registers, in the order in which `step` is given them."""
+
+    def step(self, s: Any) -> None:
+        """Record the step from t_i to t_{i-1} with a `Recorder`."""
 
 
 _ANY_GRID = Pointwise(LIMITS, lambda time: LEVEL)
@@ -267,6 +267,7 @@ class Structure:
         return self.lags[self.registers.index(name)]
 
 
+@remembered
 def structure(solver: Solver) -> Structure:
     """Read the shape of a solver off its step.
 
@@ -296,17 +297,6 @@ def structure(solver: Solver) -> Structure:
     (('z', 'y'), 2)
     """
     of_kind("solver", "solver", solver)
-    # A solver may be changed after it was read, so its attributes are a part of the key.
-    attributes = identity(solver)
-    try:
-        return _structure(cast(Hashable, solver), attributes)
-    except TypeError:
-        return _structure.__wrapped__(solver, attributes)  # unhashable, or a fault of the step, which is raised again
-
-
-@lru_cache(maxsize=256)
-def _structure(solver: Any, attributes: str) -> Structure:
-    """Read a structure; `attributes` is the text of what may change in one and the same solver."""
     takes(f"step of {type(solver).__name__}", solver.step, "s")
     registers = _names(solver)
     # Any first guess will do, since a step moves each register by a number of slots that does not depend on where it stands.

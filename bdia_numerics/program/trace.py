@@ -163,8 +163,7 @@ def record_start(
         chain, start = _chain(starter, trace, z, depth)
     held, ops = _filled(solver, trace, chain, first, _kept(solver, starter, start))
     # The registers are complete in a segment of its own, which ends no slot; messages count it with the starter's last.
-    begin = Segment(first + 1, first, {}, ops, held)
-    return Run(trace, {"z": z}, (*start, begin), held, len(start) + 1)
+    return Run(trace, {"z": z}, (*start, Segment(first + 1, first, {}, ops, held)), held, len(start) + 1)
 
 
 def record_begin(solver: Solver, grid: Grid, first: int, prediction: str = "eps", written: bool = False) -> Run:
@@ -187,11 +186,9 @@ def _chain(starter: Solver, trace: Trace, z: Held, depth: int) -> tuple[dict[int
     chain, segments = _chain(inner or starter, trace, z, shape.depth)
     first = z.time - shape.depth
     held, ops = _filled(starter, trace, chain, first, _kept(starter, inner, segments))
-    segments.append(Segment(first + 1, first, {}, ops, held))
-    for segment in steps_from(starter, trace, held, range(first, z.time - depth, -1)):
-        chain[segment.reached] = segment.after[shape.output].number
-        segments.append(segment)
-    return chain, segments
+    begin = Segment(first + 1, first, {}, ops, held)
+    steps = steps_from(starter, trace, held, range(first, z.time - depth, -1))
+    return chain | {s.reached: s.after[shape.output].number for s in steps}, [*segments, begin, *steps]
 
 
 def _mirrored(starter: Solver, trace: Trace, x: Held, depth: int) -> tuple[dict[int, int], list[Segment]]:
@@ -207,9 +204,8 @@ def _mirrored(starter: Solver, trace: Trace, x: Held, depth: int) -> tuple[dict[
     def time(there: Any) -> Any:
         return replace(there, i=time(there.i), j=time(there.j)) if isinstance(there, Between) else depth - there
 
-    own = [x.number]
-    for k, name in enumerate(mirror.names[1:], 1):
-        own.append(trace.new(name, time(mirror.times[k]) if k in mirror.times else None))
+    times = (time(mirror.times[k]) if k in mirror.times else None for k in range(1, len(mirror.names)))
+    own = [x.number, *map(trace.new, mirror.names[1:], times)]
 
     def op_of(op: Op) -> Op:
         if isinstance(op, Evaluate):

@@ -28,10 +28,20 @@ from bdia_numerics.runs.solving import (
 )
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Model, Status, come_back, drive
-from bdia_numerics.spaces import Space, as_floats, given, is_broken, lattice, plain, require_finite, tree
-from bdia_numerics.spaces.lattice import on_lattice
-from bdia_numerics.spaces.showing import Shown
-from bdia_numerics.spaces.values import ordered, share
+from bdia_numerics.spaces import (
+    Shown,
+    Space,
+    as_floats,
+    given,
+    is_broken,
+    lattice,
+    on_lattice,
+    ordered,
+    plain,
+    require_finite,
+    share,
+    tree,
+)
 from bdia_numerics.texts import one_of, shown
 
 __all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"]
@@ -99,8 +109,7 @@ def encode(
     if method is None:
         if has_inverse(solver, grid, prediction_of(model), space):
             course = encoding(solver, grid, prediction_of(model), space)
-            found = drive(course, model, {"z": x_0}, space, return_trajectory)
-            return replace(found, inversion=DERIVED)
+            return replace(drive(course, model, {"z": x_0}, space, return_trajectory), inversion=DERIVED)
         if parameters(solver) and condition_of(solver) is not None:
             inverse_plan(solver, grid, prediction_of(model), space)  # refuses these parameters, with the condition
     method = default_for(solver) if method is None else method

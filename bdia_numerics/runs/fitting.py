@@ -14,9 +14,7 @@ from bdia_numerics.grids import Between, Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Slot
 from bdia_numerics.runs.solving import Model, Solution, begin, check_arguments, prepared, solve
-from bdia_numerics.spaces import Array, require_finite
-from bdia_numerics.spaces.base import decimal
-from bdia_numerics.spaces.values import ordered, share
+from bdia_numerics.spaces import Array, decimal, ordered, require_finite, share
 from bdia_numerics.texts import shown
 
 Kind = TypeVar("Kind")
@@ -47,8 +45,7 @@ class PerSlot:
             raise ValueError(
                 f"the coefficients are those of {len(self.values)} slots, and this grid has {n}: fit again"
             )
-        i: int = slot.i
-        return self.values[i - 1]
+        return self.values[slot.i - 1]
 
 
 @dataclass(frozen=True)
@@ -123,8 +120,7 @@ def fit(solver: Kind, model: Model, grid: Grid, z: Any, **options: Any) -> Kind:
     >>> errors[1] < errors[0] / 3
     True
     """
-    fitted: Kind = fit_slots(solver, model, grid, z, **options).solver
-    return fitted
+    return fit_slots(solver, model, grid, z, **options).solver
 
 
 @ordered
@@ -194,7 +190,8 @@ def fit_slots(
         def step(values: dict[str, Any], slot: Grid = slot) -> Solution:
             return _finite(solve(replace(solver, **values), asked, slot, z, start=registers), slot)  # noqa: B023
 
-        target = _finite(solve(solver.base, asked, _refined(slot, fine, variable), _present(solver, registers)), slot).z
+        state = registers[getattr(solver, "output", "z")]
+        target = _finite(solve(solver.base, asked, _refined(slot, fine, variable), state), slot).z
         begun = {k: decimal(v(Slot(grid, i)) if callable(v) else v) for k, v in given.items()}
         start = step(begun).z
         directions = [step({**begun, name: begun[name] + 1}).z - start for name in names]
@@ -229,10 +226,6 @@ def _checked(solver: Any, fine: int, names: Sequence[str] | None) -> tuple[str, 
                 f"names={shown(name)} is not a coefficient of {type(solver).__name__}: use {', '.join(fields)}"
             )
     return wanted
-
-
-def _present(solver: Any, registers: dict[str, Any]) -> Any:
-    return registers[getattr(solver, "output", "z")]
 
 
 def _finite(solution: Solution, slot: Grid) -> Solution:

@@ -18,9 +18,8 @@ from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs import solving
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Model, Solution, Status
-from bdia_numerics.spaces import of
+from bdia_numerics.spaces import of, ordered
 from bdia_numerics.spaces.later import jax, jnp
-from bdia_numerics.spaces.values import ordered
 
 __all__ = ["solve"]
 
@@ -107,8 +106,7 @@ def solve(solver: Solver, model: Model, grid: Grid, z: Any, start: Any = None, *
             slopes = jax.tree.map(jnp.add, slopes, more)
         pairs = [(jnp.ravel(x), jnp.ravel(state.registers[name] - x)) for name, x in first.registers.items()]
         near = jnp.stack([jnp.linalg.norm(e) <= tolerance * jnp.linalg.norm(x) for x, e in pairs]).all()
-        told: tuple[Any, Any] = jax.tree.map(lambda x: jnp.where(near, x, jnp.nan), (adjoints, slopes))
-        return told
+        return jax.tree.map(lambda x: jnp.where(near, x, jnp.nan), (adjoints, slopes))
 
     run = jax.custom_vjp(lambda state, values: stepped(grid, state, values))
     run.defvjp(forward, backward)

@@ -33,8 +33,18 @@ from bdia_numerics.program import (
 from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import FLOAT64, Space, given, of, parameter, require_finite, require_system, same_system
-from bdia_numerics.spaces.values import of_kind, ordered
+from bdia_numerics.spaces import (
+    FLOAT64,
+    Space,
+    given,
+    of,
+    of_kind,
+    ordered,
+    parameter,
+    require_finite,
+    require_system,
+    same_system,
+)
 from bdia_numerics.texts import shown
 
 Made = TypeVar("Made")
@@ -316,8 +326,7 @@ def begun(solver: Solver, model: Model, grid: Grid, z: Any, start: Any = None) -
 
 def starter_of(solver: Solver) -> Solver:
     """Return the solver that makes the first states of a multistep one: its own choice, or DDIM, eq. (25)."""
-    starter: Solver = getattr(solver, "starter", None) or DDIM()
-    return starter
+    return getattr(solver, "starter", None) or DDIM()
 
 
 def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
@@ -336,7 +345,7 @@ def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
     grid._plans[key] = plan  # the last one of the dict is the one that was used last
     for old in list(grid._plans)[: -max(8, PLANNED_SLOTS // grid.n)]:
         grid._plans.pop(old, None)
-    return plan  # type: ignore[no-any-return]
+    return plan
 
 
 @contextmanager

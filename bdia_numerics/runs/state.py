@@ -18,9 +18,7 @@ import numpy as np
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, identity, structure
 from bdia_numerics.runs.files import writing
-from bdia_numerics.spaces import FLOAT64, of, plain, read_stored, tree
-from bdia_numerics.spaces.showing import Shown
-from bdia_numerics.spaces.values import share
+from bdia_numerics.spaces import FLOAT64, Shown, of, plain, read_stored, share, tree
 from bdia_numerics.texts import shown
 
 __all__ = ["State", "check_state", "identity"]

@@ -17,13 +17,10 @@ import numpy as np
 
 from bdia_numerics.grids import Grid, Point
 from bdia_numerics.models import x0_form
-from bdia_numerics.program import Plan, Solver, Structure, identity, structure
-from bdia_numerics.program.ops import Held
-from bdia_numerics.program.plan import Call, Stage
+from bdia_numerics.program import Call, Held, Plan, Solver, Structure, identity, structure
+from bdia_numerics.program.plan import Stage
 from bdia_numerics.runs.state import State
-from bdia_numerics.spaces import Memory, Space, admitted, plain, shaped, tree
-from bdia_numerics.spaces.showing import Shown
-from bdia_numerics.spaces.values import share
+from bdia_numerics.spaces import Memory, Shown, Space, admitted, plain, shaped, share, tree
 
 Model = Callable[[Any, Any], Any]
 Callback = Callable[[int, State], None]

@@ -14,8 +14,7 @@ import numpy as np
 from bdia_numerics.schedules.base import VARIABLES, Schedule, probability_flow
 from bdia_numerics.schedules.continuous import EDM, VE, Flow, VPCosine, VPLinear
 from bdia_numerics.schedules.discrete import Discrete, Functions, exact_table
-from bdia_numerics.spaces.base import decimal
-from bdia_numerics.spaces.values import ordered, share
+from bdia_numerics.spaces import decimal, ordered, share
 from bdia_numerics.texts import shown
 
 __all__ = [

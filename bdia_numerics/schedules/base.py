@@ -12,8 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.spaces import Scalar, Space
-from bdia_numerics.spaces.values import as_states, ordered
+from bdia_numerics.spaces import Scalar, Space, as_states, ordered
 from bdia_numerics.texts import shown
 
 _NAN_TIMES = "t holds NaN: pass finite times"
@@ -36,23 +35,50 @@ class Schedule(Protocol):
     """
 
     @property
-    def t_min(self) -> Fraction: ...
+    def t_min(self) -> Fraction:
+        """Where grids end unless told otherwise."""
+
     @property
-    def t_max(self) -> Fraction: ...
+    def t_max(self) -> Fraction:
+        """Where grids begin unless told otherwise."""
+
     @property
-    def domain(self) -> tuple[Fraction, Fraction | None]: ...
+    def domain(self) -> tuple[Fraction, Fraction | None]:
+        """Where the schedule is defined; None for a side without end."""
+
     @property
-    def variance_preserving(self) -> bool: ...
-    def alpha(self, t: Any) -> Any: ...
-    def sigma(self, t: Any) -> Any: ...
-    def sigma_bar(self, t: Any) -> Any: ...
-    def log_snr(self, t: Any) -> Any: ...
-    def half_log_snr(self, t: Any) -> Any: ...
-    def drift(self, t: Any) -> Any: ...
-    def diffusion2(self, t: Any) -> Any: ...
-    def alpha_dot(self, t: Any) -> Any: ...
-    def sigma_dot(self, t: Any) -> Any: ...
-    def time(self, variable: str, value: Any) -> Any: ...
+    def variance_preserving(self) -> bool:
+        """Whether alpha^2 + sigma^2 = 1."""
+
+    def alpha(self, t: Any) -> Any:
+        """Return alpha(t)."""
+
+    def sigma(self, t: Any) -> Any:
+        """Return sigma(t)."""
+
+    def sigma_bar(self, t: Any) -> Any:
+        """Return sigma/alpha."""
+
+    def log_snr(self, t: Any) -> Any:
+        """Return log(alpha^2/sigma^2)."""
+
+    def half_log_snr(self, t: Any) -> Any:
+        """Return log(alpha/sigma), DPM-Solver's lambda."""
+
+    def drift(self, t: Any) -> Any:
+        """Return f = d log(alpha)/dt of eq. (3)."""
+
+    def diffusion2(self, t: Any) -> Any:
+        """Return g^2 of eq. (3)."""
+
+    def alpha_dot(self, t: Any) -> Any:
+        """Return d alpha/dt."""
+
+    def sigma_dot(self, t: Any) -> Any:
+        """Return d sigma/dt."""
+
+    def time(self, variable: str, value: Any) -> Any:
+        """Return the t at which one of `VARIABLES` has a value."""
 
 
 def read(x: Any) -> tuple[Space, Any]:
@@ -120,8 +146,7 @@ def each(function: Callable[[Any], Any], t: Any) -> Any:
 
 def rounding(space: Space) -> Scalar:
     """Return the distance from 1 to the next number of a system, 0 where nothing is rounded."""
-    third = space.number(4) / space.number(3) - space.number(1)
-    return abs(third * 3 - 1)
+    return abs((space.number(4) / space.number(3) - space.number(1)) * 3 - 1)
 
 
 def known(variable: str) -> str:
@@ -140,9 +165,8 @@ def inside(schedule: Any, name: str, t: Any, slack: Fraction | int = 0) -> Any:
         return t
     low, high = schedule.domain
     # Fractions take as long as a step.
-    if isinstance(t, float) and float(low) < t < (math.inf if high is None else float(high)):
-        return t
-    if not isinstance(t, Real):
+    within = isinstance(t, float) and float(low) < t < (math.inf if high is None else float(high))
+    if within or not isinstance(t, Real):
         return t
     value, slack = t if isinstance(t, Fraction) else float(t), slack * max(1, low, high or 0)
     if not low - slack <= value or (high is not None and value > high + slack):
@@ -181,6 +205,7 @@ class Derived:
     """What follows from alpha, sigma and their derivatives; schedules replace what has a better form."""
 
     variance_preserving = False
+    _time: Callable[[Space, str, Scalar], Scalar]
 
     @timed
     def sigma_bar(self, space: Space, t: Scalar) -> Scalar:
@@ -231,9 +256,6 @@ class Derived:
                 raise ValueError(f"sigma_bar={shown(value)} is negative: noise levels are at least 0")
             found = self._time(space, variable, number)
         return write(space, inside(self, f"{variable}={shown(value)}: t", found, SINGLE), value)
-
-    def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
-        raise NotImplementedError
 
 
 def _ieee(x: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -107,9 +108,10 @@ class Flow(Derived):
 
     def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
         # 1/(1 + alpha/sigma) for large noise: sigma/alpha may overflow where alpha/sigma does not.
-        if variable == "sigma_bar":
-            return value / (1 + value)
-        return 1 / (1 + 1 / sigma_bar_of(space, variable, value))
+        return value / (1 + value) if variable == "sigma_bar" else 1 / (1 + 1 / sigma_bar_of(space, variable, value))
+
+
+Formula = Callable[[Space, Scalar], Scalar]
 
 
 def damping_of(space: Space, variable: str, value: Scalar) -> Scalar:
@@ -127,6 +129,9 @@ class Damped(Derived):
     """Variance-preserving schedules, computed from the damping -log(alpha^2), so that a small sigma keeps its digits."""
 
     variance_preserving = True
+    _damping: Formula
+    _rate: Formula  # the derivative of the damping
+    _at_damping: Formula  # the time of a damping
 
     @timed
     def alpha(self, space: Space, t: Scalar) -> Scalar:
@@ -171,15 +176,6 @@ class Damped(Derived):
 
     def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
         return self._at_damping(space, damping_of(space, variable, value))
-
-    def _damping(self, space: Space, t: Scalar) -> Scalar:
-        raise NotImplementedError
-
-    def _rate(self, space: Space, t: Scalar) -> Scalar:
-        raise NotImplementedError
-
-    def _at_damping(self, space: Space, damping: Scalar) -> Scalar:
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

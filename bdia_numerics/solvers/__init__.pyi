@@ -25,14 +25,14 @@ from bdia_numerics.solvers.ees import EES as EES
 from bdia_numerics.solvers.heun import Heun as Heun
 from bdia_numerics.solvers.iia import IIADDIM as IIADDIM
 from bdia_numerics.solvers.iia import IIAEDM as IIAEDM
-from bdia_numerics.solvers.ipndm import IPNDM as IPNDM
 from bdia_numerics.solvers.leapfrog import Leapfrog as Leapfrog
 from bdia_numerics.solvers.mccallum_foster import McCallumFoster as McCallumFoster
+from bdia_numerics.solvers.mccallum_foster import Rex as Rex
+from bdia_numerics.solvers.plms import IPNDM as IPNDM
 from bdia_numerics.solvers.plms import PLMS as PLMS
 from bdia_numerics.solvers.rectified_flow import FireFlow as FireFlow
 from bdia_numerics.solvers.rectified_flow import RFSolver as RFSolver
 from bdia_numerics.solvers.reversible_heun import ReversibleHeun as ReversibleHeun
-from bdia_numerics.solvers.rex import Rex as Rex
 from bdia_numerics.solvers.runge_kutta import Euler as Euler
 from bdia_numerics.solvers.runge_kutta import Midpoint as Midpoint
 from bdia_numerics.solvers.runge_kutta import RK4 as RK4

@@ -8,8 +8,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from bdia_numerics.program import Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Recorder, checked
 from bdia_numerics.solvers.variables import PREDICTIONS, chosen, moved, slope
 from bdia_numerics.texts import shown
 

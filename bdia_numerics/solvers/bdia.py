@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Parameter, Recorder, checked
 
 
 @dataclass(frozen=True)

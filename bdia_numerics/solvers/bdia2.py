@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bdia_numerics.program import Form, Linear, Parameter, Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Form, Linear, Parameter, Recorder, checked
 from bdia_numerics.solvers.interpolation import Formula, increment, known
 
 

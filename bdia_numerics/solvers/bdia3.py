@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bdia_numerics.program import Form, Linear, Parameter, Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Form, Linear, Parameter, Recorder, checked
 from bdia_numerics.solvers.heun import Heun
+from bdia_numerics.solvers.history import start_of
 from bdia_numerics.solvers.interpolation import Formula, increment, known
 from bdia_numerics.solvers.runge_kutta import RK4
-from bdia_numerics.solvers.starts import start_of
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,7 @@ class BDIA3:
 
         def again(gamma: Parameter, k: int, newer: Linear, older: Linear) -> Form:
             g, past = s.value(gamma), increment(s, self.variable, i + k - 1, i + k, newer, (i, i + 1, i + 2), m)
-            slot: Form = -(1 - g) * (older - newer) - g * past
-            return slot
+            return -(1 - g) * (older - newer) - g * past
 
         slots = again(self.gamma1, 1, z, z_1) + again(self.gamma2, 2, z_1, z_2) + again(self.gamma3, 3, z_2, z_3)
         forward = increment(s, self.variable, i, i - 1, z, (i, i + 1, i + 2), m)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Parameter, Recorder, checked
 from bdia_numerics.solvers.deis import DEIS
-from bdia_numerics.solvers.history import over_previous_slot, reach, renew
+from bdia_numerics.solvers.history import KeepsEvaluations, over_previous_slot, reach, renew
 from bdia_numerics.solvers.interpolation import VARIABLES, increment
 
 ORDERS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
-class BDIADEIS:
+class BDIADEIS(KeepsEvaluations):
     """BDIA-DEIS: DEIS for the slot ahead, BDIA's average for the slot behind.
 
     z_{i-1} = z_{i+1} + [(1-g)(z_i - z_{i+1}) - g Delta(t_i -> t_{i+1} | z_i)] + DEIS increment
@@ -55,19 +54,10 @@ class BDIADEIS:
     gamma: Parameter = 1
     variable: str = "log_snr"
     allow_any: bool = False
+    states = ("z_prev", "z")
 
     def __post_init__(self) -> None:
         checked(self, "gamma", order=ORDERS, variable=VARIABLES)
-
-    @property
-    def registers(self) -> tuple[str, ...]:
-        """The two states, and the evaluations before them."""
-        return ("z_prev", "z", "e_2")[: max(self.order, 2)]
-
-    @property
-    def evaluations(self) -> tuple[str, ...]:
-        """The registers that hold evaluations."""
-        return self.registers[2:]
 
     @property
     def starter(self) -> DEIS | None:

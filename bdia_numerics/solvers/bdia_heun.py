@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bdia_numerics.program import Form, Linear, Parameter, Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Form, Linear, Parameter, Recorder, checked
 from bdia_numerics.solvers.heun import Heun, heun
 from bdia_numerics.solvers.variables import chosen, moved, slope
 
@@ -88,5 +87,4 @@ class BDIAHeun:
         z_prev, z = s.registers[:2]
         g = s.value(self.gamma)
         average = (slope(s, self.variable, z_prev, s.eps(z_prev)) + slope(s, self.variable, z, s.eps(z))) / 2
-        refined: Form = moved(s, self.variable, base, s.i + 1, s.i, average) * g + z * (1 - g)
-        return refined
+        return moved(s, self.variable, base, s.i + 1, s.i, average) * g + z * (1 - g)

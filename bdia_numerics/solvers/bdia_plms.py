@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Parameter, Recorder, checked
 from bdia_numerics.solvers.heun import Heun
-from bdia_numerics.solvers.history import over_previous_slot, renew
+from bdia_numerics.solvers.history import KeepsEvaluations, over_previous_slot, renew
 from bdia_numerics.solvers.plms import ORDERS, PLMS, increment
 
 
 @dataclass(frozen=True)
-class BDIAPLMS:
+class BDIAPLMS(KeepsEvaluations):
     """BDIA-PLMS: PLMS for the slot ahead, BDIA's average for the slot behind.
 
     z_{i-1} = z_{i+1} + [(1-g)(z_i - z_{i+1}) - g Delta(t_i -> t_{i+1} | z_i)] + PLMS increment
@@ -50,19 +49,10 @@ class BDIAPLMS:
     gamma: Parameter = 1
     order: int = 4
     allow_any: bool = False
+    states = ("z_prev", "z")
 
     def __post_init__(self) -> None:
         checked(self, "gamma", order=ORDERS)
-
-    @property
-    def registers(self) -> tuple[str, ...]:
-        """The two states, and the evaluations before them."""
-        return ("z_prev", "z", "e_2", "e_3")[: max(self.order, 2)]
-
-    @property
-    def evaluations(self) -> tuple[str, ...]:
-        """The registers that hold evaluations."""
-        return self.registers[2:]
 
     @property
     def starter(self) -> PLMS | Heun | None:

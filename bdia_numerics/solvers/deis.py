@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bdia_numerics.program import Recorder
-from bdia_numerics.program.ops import checked
-from bdia_numerics.solvers.history import reach, renew
+from bdia_numerics.program import Recorder, checked
+from bdia_numerics.solvers.history import KeepsEvaluations, reach, renew
 from bdia_numerics.solvers.interpolation import VARIABLES, increment
 
 ORDERS = (1, 2, 3, 4)
 
 
 @dataclass(frozen=True)
-class DEIS:
+class DEIS(KeepsEvaluations):
     """DEIS, multistep: the interpolant of the latest evaluations, integrated exactly.
 
     z_{i-1} = (alpha_{i-1}/alpha_i) z_i + alpha_{i-1} int p(s) ds over [s_i, s_{i-1}], s = sigma/alpha,
@@ -52,16 +51,6 @@ class DEIS:
 
     def __post_init__(self) -> None:
         checked(self, order=ORDERS, variable=VARIABLES)
-
-    @property
-    def registers(self) -> tuple[str, ...]:
-        """z_i, and the evaluations before it."""
-        return ("z", "e_1", "e_2", "e_3")[: self.order]
-
-    @property
-    def evaluations(self) -> tuple[str, ...]:
-        """The registers that hold evaluations."""
-        return self.registers[1:]
 
     @property
     def starter(self) -> DEIS | None:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from bdia_numerics.program import Form, Linear, Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Form, Linear, Recorder, checked
 from bdia_numerics.solvers.runge_kutta import OneStep
 
 THIRD = Fraction(1, 3)
@@ -66,8 +65,7 @@ class DPMSolver(OneStep):
         e1 = s.eps(x + s.delta(i, first, x, e), at=first)
         stage = x + s.delta(i, second, x, e) + (e1 - e) * (2 * _f(s, i, second, 2 * h / 3))
         e2 = s.eps(stage, at=second)
-        total: Form = (e2 - e) * (3 * _f(s, i, j, h) / 2) + ddim
-        return total
+        return (e2 - e) * (3 * _f(s, i, j, h) / 2) + ddim
 
 
 def _f(s: Recorder, i: Any, j: Any, h: Any) -> Any:

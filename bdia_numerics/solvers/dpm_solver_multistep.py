@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bdia_numerics.program import Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Recorder, checked
 from bdia_numerics.solvers.exponential import integral, usable
-from bdia_numerics.solvers.history import renew
+from bdia_numerics.solvers.history import KeepsEvaluations, renew
 
 
 @dataclass(frozen=True)
-class DPMSolverMultistep:
+class DPMSolverMultistep(KeepsEvaluations):
     """DPM-Solver with the history of noise predictions in place of stages: 1 is DDIM.
 
     z_{i-1} = (alpha_{i-1}/alpha_i) z_i - sigma_{i-1} (e^h - 1) D,      h = l_{i-1} - l_i, l = log(alpha/sigma)
@@ -47,16 +46,6 @@ class DPMSolverMultistep:
 
     def __post_init__(self) -> None:
         checked(self, order=(1, 2, 3))
-
-    @property
-    def registers(self) -> tuple[str, ...]:
-        """z_i, and the evaluations before it."""
-        return ("z", "e_1", "e_2")[: self.order]
-
-    @property
-    def evaluations(self) -> tuple[str, ...]:
-        """The registers that hold evaluations."""
-        return self.registers[1:]
 
     @property
     def starter(self) -> DPMSolverMultistep | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bdia_numerics.program import Form, Linear, Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Form, Linear, Recorder, checked
 from bdia_numerics.solvers.exponential import integral, usable
 from bdia_numerics.solvers.history import renew
 
@@ -16,8 +15,7 @@ ORDERS = (1, 2, 3)
 def moved(s: Recorder, z: Linear, x: Sequence[Linear], times: Sequence[int], end: int, weights: str) -> Form:
     """Return z at t_end, from z at the first of `times` and the data predictions there."""
     top, kept = s.alpha(end), s.sigma(end) / s.sigma(times[0])
-    total: Form = kept * z + integral(s, top, top - kept * s.alpha(times[0]), -1, x, times, end, weights)
-    return total
+    return kept * z + integral(s, top, top - kept * s.alpha(times[0]), -1, x, times, end, weights)
 
 
 def solution(s: Recorder, z: Linear, x: Sequence[Linear], weights: str) -> Form:

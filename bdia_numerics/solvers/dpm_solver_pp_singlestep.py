@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from bdia_numerics.program import Evaluation, Form, Linear, Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Form, Linear, Recorder, checked
 from bdia_numerics.solvers.runge_kutta import OneStep
 
 THIRD = Fraction(1, 3)
@@ -60,13 +59,11 @@ class DPMSolverPPSinglestep(OneStep):
 
         def by(time: Any, weight: Any, later: Linear) -> Form:
             """Return x moved by DDIM, with a multiple of the difference of a later data prediction from the first."""
-            total: Form = x + s.delta(i, time, x, first) + weight * (later - s.x0(x, first))
-            return total
+            return x + s.delta(i, time, x, first) + weight * (later - s.x0(x, first))
 
         def later(time: Any, stage: Form) -> Linear:
             w = s.scratch(stage, at=time)
-            e: Evaluation = s.eps(w)
-            return s.x0(w, e)
+            return s.x0(w, s.eps(w))
 
         if self.order == 2:
             middle = s.between(i, j, Fraction(1, 2), "log_snr")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Parameter, Recorder, checked
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,8 @@ def integral(
     others stand in their place: with two predictions h M_0/2 for M_1 ("published", "bh2") or top h^2/2 ("bh1"), with three M_2/2 for
     M_2 ("published"); nowhere if "exact".
     """
-    constant: Form = first * m[0].form()
     if len(m) == 1:
-        return constant
+        return first * m[0].form()
     x, h = tuple(map(partial(half_log_snr, s, times[0]), times[: len(m)])), half_log_snr(s, times[0], end)
 
     def moment(k: int) -> Any:
@@ -43,5 +42,4 @@ def integral(
             return (h * top if weights == "bh1" else first) * h / 2
         return moment(k) / 2 if k == 2 and weights == "published" else moment(k)
 
-    total: Form = newton(x, m, weight)
-    return total
+    return newton(x, m, weight)

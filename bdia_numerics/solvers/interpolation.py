@@ -77,5 +77,4 @@ def increment(
     def moment(k: int) -> Any:
         return primitive(s, variable, times[0], end, k) - primitive(s, variable, times[0], start, k)
 
-    total: Form = (s.alpha(end) / s.alpha(start) - 1) * z + s.alpha(end) * newton(x, m, moment)
-    return total
+    return (s.alpha(end) / s.alpha(start) - 1) * z + s.alpha(end) * newton(x, m, moment)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
 
-from bdia_numerics.program import Form, Linear, Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Form, Linear, Recorder, checked
 from bdia_numerics.solvers.variables import chosen, moved, slope
 
 HALF = Fraction(1, 2)
@@ -16,7 +15,8 @@ HALF = Fraction(1, 2)
 class Base(Protocol):
     """A one-step method as a function: what it adds to a value, in either direction."""
 
-    def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form: ...
+    def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form:
+        """Return what a step from t_i to t_j adds to the value `x` at t_i."""
 
 
 class OneStep:

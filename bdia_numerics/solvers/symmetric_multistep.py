@@ -12,10 +12,9 @@ from typing import Any
 from bdia_numerics.program import Parameter, Recorder, Register
 from bdia_numerics.program.ops import checked, in_interval
 from bdia_numerics.solvers.heun import Heun
-from bdia_numerics.solvers.history import rotate
+from bdia_numerics.solvers.history import rotate, start_of
 from bdia_numerics.solvers.interpolation import newton
 from bdia_numerics.solvers.runge_kutta import RK4
-from bdia_numerics.solvers.starts import start_of
 from bdia_numerics.solvers.variables import chosen, position, scale, slope
 from bdia_numerics.texts import shown
 

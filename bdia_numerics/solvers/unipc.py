@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bdia_numerics.program import Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Recorder, checked
 from bdia_numerics.solvers.ddim import DDIM
 from bdia_numerics.solvers.dpm_solver_pp import moved, solution
 from bdia_numerics.solvers.history import reach, renew

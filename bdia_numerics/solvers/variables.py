@@ -35,5 +35,4 @@ def moved(s: Recorder, variable: str, z: Linear, i: Any, j: Any, d: Any) -> Form
     """Return z moved from t_i to t_j along one slope."""
     if variable == "sigma_bar":
         return z + s.delta(i, j, z, d)
-    total: Form = z + (position(s, variable, j) - position(s, variable, i)) * d
-    return total
+    return z + (position(s, variable, j) - position(s, variable, i)) * d

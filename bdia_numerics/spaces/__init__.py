@@ -7,39 +7,46 @@ approximated silently.
 
 from __future__ import annotations
 
-from bdia_numerics.spaces.balls import Balls
+from bdia_numerics.spaces.balls import Balls, MeanValue, ball_of as ball_of, carries_slopes as carries_slopes
 from bdia_numerics.spaces.base import (
+    GenericArithmetic as GenericArithmetic,
     Number,
     Numbers,
     Scalar,
     Space,
     UndecidedError,
     admitted,
+    decimal as decimal,
+    given as given,
+    is_broken as is_broken,
     is_float,
     kind_of,
     of,
     parameter,
     plain,
     register,
+    require_finite as require_finite,
+    require_system as require_system,
     same_system,
+    shaped as shaped,
     vanishes,
 )
-from bdia_numerics.spaces.base import given as given
-from bdia_numerics.spaces.base import is_broken as is_broken
-from bdia_numerics.spaces.base import require_finite as require_finite
-from bdia_numerics.spaces.base import require_system as require_system
-from bdia_numerics.spaces.base import shaped as shaped
 from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy, named
-from bdia_numerics.spaces.formal import Vector, formal_model
 from bdia_numerics.spaces.jax_arrays import tree as tree
-from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats
-from bdia_numerics.spaces.mean_value import MeanValue
-from bdia_numerics.spaces.memory import HALF, Memory, read_stored, register_reader
-from bdia_numerics.spaces.memory import Array as Array
+from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats, on_lattice as on_lattice
+from bdia_numerics.spaces.memory import HALF, Array as Array, Memory, States as States, read_stored, register_reader
 from bdia_numerics.spaces.multiprecision import MPMath
 from bdia_numerics.spaces.rationals import FRACTION, Rationals
-from bdia_numerics.spaces.symbolic import SYMBOLS, Symbols
-from bdia_numerics.spaces.values import share
+from bdia_numerics.spaces.showing import Drawn as Drawn, Listing as Listing, Shown as Shown
+from bdia_numerics.spaces.symbolic import SYMBOLS, Symbols, Vector, formal_model
+from bdia_numerics.spaces.values import (
+    as_states as as_states,
+    of_kind as of_kind,
+    ordered as ordered,
+    require_count as require_count,
+    share as share,
+    takes as takes,
+)
 
 __all__ = [
     "FLOAT32",

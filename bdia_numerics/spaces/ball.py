@@ -109,9 +109,7 @@ def rational_of(x: object) -> Fraction | None:
         return Fraction(int(x))
     if isinstance(x, Fraction):
         return x
-    if isinstance(x, float) and np.isfinite(x):
-        return Fraction(x)
-    return None
+    return Fraction(x) if isinstance(x, float) and np.isfinite(x) else None
 
 
 def as_arb(x: object) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from fractions import Fraction
@@ -101,11 +102,20 @@ class Numbers(Protocol):
         """Return a system with more digits, for long products that are to keep all digits of this one."""
         return self  # type: ignore[return-value]
 
-    def number(self, x: object) -> Scalar: ...
-    def field(self, x: object) -> Scalar: ...
-    def coefficient(self, x: Scalar) -> Scalar: ...
-    def is_zero(self, x: Scalar) -> bool: ...
-    def array(self, values: Sequence[Scalar]) -> Array: ...
+    def number(self, x: object) -> Scalar:
+        """Return `x` as a number of this system, rounded once where it rounds."""
+
+    def field(self, x: object) -> Scalar:
+        """Return the exact value of `x`: a Fraction, or an expression."""
+
+    def coefficient(self, x: Scalar) -> Scalar:
+        """Return an element of the field as a number of this system."""
+
+    def is_zero(self, x: Scalar) -> bool:
+        """Decide whether an element of the field is zero."""
+
+    def array(self, values: Sequence[Scalar]) -> Array:
+        """Return scalars as an array, shape (n,)."""
 
     def working(self) -> AbstractContextManager[object]:
         """Return the context in which this system computes."""
@@ -212,11 +222,19 @@ def lift(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a scalar function that also takes object arrays, element by element."""
 
     def lifted(x: Any) -> Any:
-        if isinstance(x, np.ndarray):
-            return np.frompyfunc(function, 1, 1)(x)
-        return function(x)
+        return np.frompyfunc(function, 1, 1)(x) if isinstance(x, np.ndarray) else function(x)
 
     return lifted
+
+
+def borrowed(library: Callable[[], Any], name: str) -> Any:
+    """Return a function of a library as a method of a system, for its numbers and object arrays of them."""
+
+    def method(self: Numbers, x: Scalar) -> Scalar:
+        with self.working():
+            return lift(getattr(library(), name))(x)
+
+    return method
 
 
 def decimal(x: Any) -> Fraction:
@@ -316,6 +334,16 @@ def register(accepts: Callable[[object], bool], space_of: Callable[[Any], Space]
     _REGISTERED.append((accepts, space_of))
 
 
+def of_class(module: str, name: str) -> Callable[[object], bool]:
+    """Return what says whether a value is of a class of a library, which is not imported to find out."""
+
+    def accepts(x: object) -> bool:
+        library = sys.modules.get(module)
+        return library is not None and isinstance(x, getattr(library, name))
+
+    return accepts
+
+
 def plain(name: str, x: Any) -> Any:
     """Return what a caller gave, a number, an array or nested lists of them, unless one of the arrays is of a class of its own.
 
@@ -393,7 +421,7 @@ def _of(x: object) -> Space:
     is_array = isinstance(x, np.ndarray | np.generic)
     kind = f"an array of dtype {x.dtype}" if is_array else f"{shown(x)}, a {type(x).__name__},"  # type: ignore[attr-defined]
     # Told by its name alone: torch is not imported here.
-    if type(x).__module__.partition(".")[0] == "torch":
+    if str(type(x).__module__).partition(".")[0] == "torch":
         raise TypeError(
             "a Tensor is in no number system yet: import bdia_numerics.torch, which registers float tensors"
         )

@@ -14,8 +14,7 @@ from bdia_numerics.spaces.base import Scalar, Space, register
 from bdia_numerics.spaces.kernel import linear_combination
 from bdia_numerics.spaces.memory import HALF, Array, register_reader
 from bdia_numerics.spaces.multiprecision import MPMath
-from bdia_numerics.spaces.quotients import Quotient, exact
-from bdia_numerics.spaces.rationals import FRACTION
+from bdia_numerics.spaces.rationals import FRACTION, Quotient, exact
 from bdia_numerics.texts import shown
 
 _GUARDED = 60  # digits: as many beyond a quadruple-precision longdouble as mpmath gets beyond its own
@@ -96,10 +95,9 @@ class Numpy(Space):
             return x + 0.0  # what its exact value, which has no -0.0, is rounded to
         if type(x) is Fraction and not self._extended:
             return float(x)
-        if isinstance(x, np.ndarray | np.floating) and not self._extended:
-            return np.asarray(x, dtype=np.float64) if isinstance(x, np.ndarray) and x.ndim else float(x)
         if isinstance(x, np.ndarray | np.floating):
-            return np.asarray(x, dtype=np.longdouble) if isinstance(x, np.ndarray) and x.ndim else np.longdouble(x)
+            kind: Any = np.longdouble if self._extended else float
+            return np.asarray(x, dtype=kind) if isinstance(x, np.ndarray) and x.ndim else kind(x)
         return self.coefficient(self.field(x))
 
     def field(self, x: object) -> Quotient:

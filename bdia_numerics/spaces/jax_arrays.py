@@ -18,6 +18,7 @@ from bdia_numerics.spaces.floats import FLOAT64
 from bdia_numerics.spaces.kernel import linear_combination
 from bdia_numerics.spaces.later import jax, jnp
 from bdia_numerics.spaces.memory import HALF, Array, Memory, register_reader
+from bdia_numerics.spaces.values import bare
 
 Model = Callable[[Any, Any], Any]
 _WORD = "jax"
@@ -76,8 +77,7 @@ class JaxArrays(Memory):
         """Return the flags of a run, in one transfer; as they are if one of them is traced."""
         if not flags or any(isinstance(flag, jax.core.Tracer) for flag in flags):
             return flags
-        found: list[bool] = jnp.stack(flags).tolist()
-        return found
+        return jnp.stack(flags).tolist()
 
     def asked(self, model: Model, z: Any, t: Any) -> Any:
         """Return a model's output; TypeError where it computes with another library."""
@@ -140,26 +140,22 @@ def tree(kind: type, *leaves: str) -> None:
 
 
 def _grow(kind: Any, leaves: tuple[str, ...]) -> None:
+    # Bare, without a look at the fields, since JAX puts placeholders into them.
     def parts(value: Any) -> tuple[list[Any], Any]:
         found = [getattr(value, name) for name in leaves]
-        rest = _with(kind, vars(value) | dict.fromkeys(leaves))
+        rest = bare(kind, vars(value) | dict.fromkeys(leaves))
         return [dict(x) if isinstance(x, Mapping) else x for x in found], rest
 
     def whole(rest: Any, found: Sequence[Any]) -> Any:
         closed = [MappingProxyType(x) if isinstance(x, dict) else x for x in found]
-        return _with(kind, vars(rest) | dict(zip(leaves, closed, strict=True)))
+        return bare(kind, vars(rest) | dict(zip(leaves, closed, strict=True)))
 
     jax.tree_util.register_pytree_node(kind, parts, whole)
 
 
-def _with(kind: Any, attributes: Mapping[str, Any]) -> Any:
-    value = object.__new__(kind)  # without its checks: JAX puts placeholders into fields
-    vars(value).update(attributes)
-    return value
-
-
 def _accepts(x: object) -> bool:
-    return type(x).__module__.partition(".")[0] in ("jax", "jaxlib") and isinstance(x, jax.Array)
+    # The class of a function of symbols is in no module.
+    return str(type(x).__module__).partition(".")[0] in ("jax", "jaxlib") and isinstance(x, jax.Array)
 
 
 def _space_of(x: Any) -> JaxArrays:

@@ -39,8 +39,9 @@ class _Room(threading.local):
     """Three temporaries of each thread: fresh pages for every sum would cost as much as its arithmetic."""
 
     def __init__(self) -> None:
-        widest = np.dtype(np.longdouble).itemsize
-        self._bytes = np.empty((3, BLOCK * widest), dtype=np.uint8)  # pages that nobody writes to take no memory
+        self._bytes = np.empty(
+            (3, BLOCK * np.dtype(np.longdouble).itemsize), dtype=np.uint8
+        )  # pages that nobody writes to take no memory
         self._shape: Any = None
         self._dtype: Any = None
 
@@ -83,10 +84,9 @@ def linear_combination(coefficients: Sequence[Any], values: Sequence[Any], out: 
     elif all(v.flags.c_contiguous for v in (out, *values)):
         flat, target = [v.reshape(-1) for v in values], out.reshape(-1)
 
-        def part(k: slice, work: Sequence[Array]) -> int:
+        def part(k: slice, work: Sequence[Array]) -> None:
             here, partial, product = target[k], work[0], work[1]
             _add_up(coefficients, [v[k] for v in flat], here, here if apart else partial, product)
-            return 0
 
         _share(part, target.size, target.dtype)
     else:
@@ -126,9 +126,8 @@ def dequantise(integers: Array, factor: float, out: Array | None = None) -> Arra
     target = np.empty(integers.shape) if out is None else out
     flat, source = target.reshape(-1), integers.reshape(-1)
 
-    def part(k: slice, work: Sequence[Array]) -> int:
+    def part(k: slice, work: Sequence[Array]) -> None:
         np.multiply(source[k], factor, out=flat[k])
-        return 0
 
     _share(part, flat.size)
     return target
@@ -139,9 +138,8 @@ def combination(coefficients: Sequence[float], values: Sequence[Array]) -> Array
     total = np.empty(np.shape(values[0]))
     flat, sources = total.reshape(-1), [np.reshape(v, -1) for v in values]
 
-    def part(k: slice, work: Sequence[Array]) -> int:
+    def part(k: slice, work: Sequence[Array]) -> None:
         _combine(coefficients, sources, k, flat[k], work[0].view(np.float64))
-        return 0
 
     _share(part, flat.size)
     return total
@@ -277,19 +275,20 @@ def _combine(coefficients: Sequence[float], values: Sequence[Array], k: slice, t
         np.add(total, product, out=total)
 
 
-def _share(part: Callable[[slice, Sequence[Array]], int], size: int, dtype: Any = np.int64) -> int:
+def _share(part: Callable[[slice, Sequence[Array]], int | None], size: int, dtype: Any = np.int64) -> int:
     """Call `part` on blocks, each with room for three temporaries of a dtype, from several threads if there are many.
 
     Returns
     -------
     int
-        The largest of what the calls return. All are made, so that the outcome does not depend on the number of threads.
+        The largest of what the calls return, if they return anything. All are made, so that the outcome does not depend on the
+        number of threads.
     """
     blocks = [slice(k, min(k + BLOCK, size)) for k in range(0, size, BLOCK)]
 
     @np.errstate(all="ignore")  # each thread has its own error state
     def several(mine: list[slice]) -> int:
-        return max((part(k, _ROOM.of((k.stop - k.start,), np.dtype(dtype))) for k in mine), default=0)
+        return max((part(k, _ROOM.of((k.stop - k.start,), np.dtype(dtype))) or 0 for k in mine), default=0)
 
     if len(blocks) <= _FEW:
         return several(blocks)

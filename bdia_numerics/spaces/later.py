@@ -9,6 +9,8 @@ from typing import Any
 class Later:
     """What `pkgutil.resolve_name` finds under a name, a module or an object of one, found when it is first asked for an attribute.
 
+    Of a package, modules are attributes, too, before anything has imported them.
+
     It is read alone: an attribute that is set here, such as a precision, would not be the library's.
     """
 
@@ -21,7 +23,10 @@ class Later:
         if attribute == "_found":  # asked for the first time
             object.__setattr__(self, "_found", resolve_name(self._name))
             return self._found
-        return getattr(self._found, attribute)
+        try:
+            return getattr(self._found, attribute)
+        except AttributeError:
+            return resolve_name(f"{self._name}.{attribute}")
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         raise AttributeError(
@@ -30,6 +35,8 @@ class Later:
 
 
 sympy = Later("sympy")
-mp = Later("mpmath:mp")
+mp, libmp = Later("mpmath:mp"), Later("mpmath.libmp")
 jax, jnp = Later("jax"), Later("jax.numpy")
+flint = Later("flint")
+scipy = Later("scipy")
 special = Later("scipy.special")  # takes half the time of importing the whole package

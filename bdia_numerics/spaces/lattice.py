@@ -84,8 +84,7 @@ class Lattice:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape (*batch, *data)."""
-        shape: tuple[int, ...] = self.integers.shape
-        return shape
+        return tuple(self.integers.shape)
 
     @property
     def size(self) -> int:

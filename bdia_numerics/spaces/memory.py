@@ -38,9 +38,14 @@ class Memory(Protocol):
     remedy: str = ""  # what to change where a state of this system is not finite
 
     @property
-    def name(self) -> str: ...
-    def combine(self, coefficients: Sequence[Any], values: Sequence[States], out: States = None) -> States: ...
-    def finite(self, value: States) -> Any: ...
+    def name(self) -> str:
+        """What messages call such states."""
+
+    def combine(self, coefficients: Sequence[Any], values: Sequence[States], out: States = None) -> States:
+        """Return sum_k coefficients[k] * values[k], written into `out` where that can be."""
+
+    def finite(self, value: States) -> Any:
+        """Say whether no element is NaN or infinite."""
 
     def working(self) -> AbstractContextManager[object]:
         """Return the context in which states are combined, and models of them run."""

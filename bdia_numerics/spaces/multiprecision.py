@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from bdia_numerics.spaces.base import GenericArithmetic, Scalar, float_in_exact_run, lift, register
+from bdia_numerics.spaces.base import (
+    GenericArithmetic,
+    Scalar,
+    borrowed,
+    float_in_exact_run,
+    lift,
+    of_class,
+    register,
+)
+from bdia_numerics.spaces.later import libmp
 from bdia_numerics.spaces.memory import Array, register_reader
-from bdia_numerics.spaces.precision import digits
-from bdia_numerics.spaces.precision import of_mpmath as _mp
+from bdia_numerics.spaces.precision import digits, of_mpmath as _mp
 from bdia_numerics.spaces.rationals import as_text, from_text
 from bdia_numerics.texts import ratio, shown, whole
 
 _WORD = "mpmath"
-
-
-def _libmp() -> Any:
-    from mpmath import libmp
-
-    return libmp
-
-
-def _function(name: str) -> Any:
-    def function(self: MPMath, x: Scalar) -> Scalar:
-        with self.working():
-            return lift(getattr(_mp(), name))(x)
-
-    return function
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ class MPMath(GenericArithmetic):
             if isinstance(x, str):
                 x = ratio("number", x)
             if isinstance(x, Fraction):
-                return mp.make_mpf(_libmp().from_rational(x.numerator, x.denominator, mp.prec, "n"))
+                return mp.make_mpf(libmp.from_rational(x.numerator, x.denominator, mp.prec, "n"))
             if isinstance(x, int | np.integer) and not isinstance(x, bool):
                 return mp.mpf(int(x))
         raise float_in_exact_run(x, self.name)
@@ -99,7 +93,7 @@ class MPMath(GenericArithmetic):
         if not _mp().isfinite(value):
             raise ValueError(f"{shown(x)} is not finite: pass a finite number")
         # gmpy2's integers, which mpmath uses where it is installed, are no ints to Fraction.
-        return Fraction(*map(int, _libmp().to_rational(value._mpf_)))
+        return Fraction(*map(int, libmp.to_rational(value._mpf_)))
 
     def coefficient(self, x: Scalar) -> Scalar:
         """Return the mpf nearest to a Fraction."""
@@ -116,13 +110,10 @@ class MPMath(GenericArithmetic):
         bits = max((x.numerator.bit_length() for x in exact.flat), default=1)
         return as_text(exact), f"{_WORD}:{bits * 3 // 10 + 2}"
 
-    exp, expm1, log, log1p, sqrt = map(_function, ("exp", "expm1", "log", "log1p", "sqrt"))
-    sin, cos, acos, atan, sinh, asinh = map(_function, ("sin", "cos", "acos", "atan", "sinh", "asinh"))
-
-
-def _accepts(x: object) -> bool:
-    mpmath = sys.modules.get("mpmath")
-    return mpmath is not None and isinstance(x, mpmath.mpf)
+    exp, expm1, log, log1p, sqrt, sin, cos, acos, atan, sinh, asinh = map(
+        partial(borrowed, _mp),
+        ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "acos", "atan", "sinh", "asinh"),
+    )
 
 
 def _read(array: Array, digits: str) -> Any:
@@ -130,4 +121,4 @@ def _read(array: Array, digits: str) -> Any:
 
 
 register_reader(_WORD, _read)
-register(_accepts, lambda x: MPMath(_mp().dps))
+register(of_class("mpmath", "mpf"), lambda x: MPMath(_mp().dps))

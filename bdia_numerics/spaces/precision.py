@@ -65,9 +65,6 @@ def _thread(mp: Any) -> None:
     reader = _Reader(mp._prec_rounding, mp.dps)
 
     # mpmath writes the bits to the list, too; clones of mp have lists and attributes of their own.
-    def bits(ctx: Any) -> Any:
-        return ctx._prec_rounding[0]
-
     def dps(ctx: Any) -> Any:
         return (_OWN.dps or reader.dps)[0] if ctx._prec_rounding is reader else vars(ctx)["_dps"]
 
@@ -77,7 +74,10 @@ def _thread(mp: Any) -> None:
         else:
             vars(ctx)["_dps"] = value
 
-    entries = {"_prec": property(bits, lambda ctx, value: None), "_dps": property(dps, put)}
+    entries = {
+        "_prec": property(lambda ctx: ctx._prec_rounding[0], lambda ctx, value: None),
+        "_dps": property(dps, put),
+    }
     threaded = type("ThreadedContext", (kind,), entries)
     # Each number type keeps a reference to the list of its own, from which its operators read.
     for holder in (mp.mpf, mp.mpc, mp.constant):

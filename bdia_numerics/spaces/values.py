@@ -42,9 +42,7 @@ def _compared(kind: Any, names: tuple[str, ...]) -> None:
     parameters = getattr(kind, "__dataclass_params__", None)
 
     def equal(self: Any, other: object) -> Any:
-        if type(other) is not type(self):
-            return NotImplemented
-        return same(_values(self, names), _values(other, names))
+        return NotImplemented if type(other) is not type(self) else same(_values(self, names), _values(other, names))
 
     def hashed(self: Any) -> int:
         return hash((kind, _key(_values(self, names))))
@@ -131,10 +129,13 @@ def _arguments(value: Any) -> dict[str, Any]:
 
 def made(kind: Any, arguments: Mapping[str, Any]) -> Any:
     """Return the value of a class and its arguments, as unpickling does."""
-    if not _own_constructor(kind):
-        return kind(**arguments)
+    return bare(kind, arguments) if _own_constructor(kind) else kind(**arguments)
+
+
+def bare(kind: Any, attributes: Mapping[str, Any]) -> Any:
+    """Return an instance of a class with these attributes, of which its constructor makes nothing."""
     value = object.__new__(kind)
-    vars(value).update(arguments)
+    vars(value).update(attributes)
     return value
 
 
@@ -276,6 +277,12 @@ def takes(name: str, function: Any, *arguments: str) -> None:
         whole = getattr(function, "__name__", type(function).__name__)
         said = ", ".join(p if p.isidentifier() else "..." for p in found.parameters)
         raise TypeError(f"{name}={whole}({said}) does not take ({call}): pass a function of ({call})") from None
+
+
+def require_count(name: str, value: Any, least: int, what: str = "") -> None:
+    """Raise ValueError unless a value is a whole number from `least` on; `what` says in the message what another one is not."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name}={shown(value)}{what}: pass an int of at least {least}")
 
 
 def as_states(name: str, x: Any, *, exact: bool = False) -> Any:

@@ -22,10 +22,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.problems.enclosures import square
 from bdia_numerics.program import Solver, identity
 from bdia_numerics.runs.solving import solve
-from bdia_numerics.spaces import Balls, MeanValue, parameter
-from bdia_numerics.spaces.mean_value import ball_of
-from bdia_numerics.spaces.showing import Drawn, Shown
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces import Balls, Drawn, MeanValue, Shown, ball_of, ordered, parameter
 from bdia_numerics.texts import one_of, shown
 
 Box = tuple[tuple[Fraction, Fraction], ...]
@@ -59,16 +56,13 @@ class EnclosureSetting:
             reach = tuple(kind(0, plain((high - low) / 2).upper()) for low, high in box)
             unit = [tuple(kind(int(j == k)) for j in range(len(box))) for k in range(len(box))]
             values = [MeanValue(c, slopes, reach) for c, slopes in zip(centres, unit, strict=True)]
-        state = np.empty(len(values), dtype=object)
-        state[:] = values
-        return state
+        return np.array(values, dtype=object)
 
     def errors(self, solvers: Sequence[Solver], box: Box) -> tuple[list[list[Any]], int]:
         """Return each solver's error over a box, in the form of the setting, and the model evaluations made."""
         with self.space.working():
             state, schedule = self.state(box), self.grid.schedule
-            ends = self.grid.t[self.grid.n], self.grid.t[0]
-            truth = self.problem.flow_certified(state, *ends, schedule).z
+            truth = self.problem.flow_certified(state, self.grid.t[self.grid.n], self.grid.t[0], schedule).z
             runs = [solve(s, self.problem.model(schedule), self.grid, state) for s in solvers]
             return [list(r.z - truth) for r in runs], sum(r.nfe for r in runs)
 

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from bdia_numerics.analysis.expansion.series import Element
-from bdia_numerics.analysis.expansion.series import weight as derivatives
+from bdia_numerics.analysis.expansion.series import Element, weight as derivatives
 from bdia_numerics.grids import Grid
 from bdia_numerics.schedules import Schedule
-from bdia_numerics.spaces.later import mp
+from bdia_numerics.spaces.later import mp, scipy
 
 _DIGITS = 30
 
@@ -60,10 +59,10 @@ class GaussianFlow:
 
     def added(self, element: Element) -> float:
         """Return the integral."""
-        from scipy.integrate import quad_vec
-
         if element not in self.known:
-            self.known[element] = float(quad_vec(lambda x: self.at(element, x), self.low, self.high, epsrel=1e-6)[0])
+            self.known[element] = float(
+                scipy.integrate.quad_vec(lambda x: self.at(element, x), self.low, self.high, epsrel=1e-6)[0]
+            )
         return self.known[element]
 
     def at_end(self, element: Element) -> float:

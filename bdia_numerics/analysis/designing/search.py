@@ -30,10 +30,8 @@ from bdia_numerics.program import Solver, invertibility, structure
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.solvers.variables import PREDICTIONS
-from bdia_numerics.spaces import Array
+from bdia_numerics.spaces import Array, Drawn, ordered
 from bdia_numerics.spaces.later import sympy
-from bdia_numerics.spaces.showing import Drawn
-from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import one_of, shown
 
 MOST_FREE = 3
@@ -415,8 +413,7 @@ class Search:
         return False
 
     def _member(self, place: Sequence[Fraction]) -> Member:
-        values = self._values(place)
-        one, J = self.family.restricted(values), gaussian_jacobian(self.variance)
+        one, J = self.family.restricted(self._values(place)), gaussian_jacobian(self.variance)
         solver = one.member
         grown = {d: float(amplification(solver, self.grid, d, J=J).norms.max()) for d in self.directions}
         self.progress()

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from bdia_numerics.program import Recorder, Solver
-from bdia_numerics.solvers.starts import start_of
+from bdia_numerics.solvers.history import start_of
 from bdia_numerics.solvers.variables import chosen, position, scale, slope
 from bdia_numerics.spaces.later import sympy
 from bdia_numerics.texts import one_of, refuse

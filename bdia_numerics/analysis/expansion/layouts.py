@@ -95,8 +95,7 @@ class PointLayout:
 
     def _even(self, index: int) -> Series:
         steps = [self.pattern[k % len(self.pattern)] for k in range(min(index, 0), max(index, 0))]
-        even: Series = self.space.h * sum(steps) * (-1 if index > 0 else 1)
-        return even
+        return self.space.h * sum(steps) * (-1 if index > 0 else 1)
 
     @property
     def variable(self) -> str:

@@ -49,7 +49,7 @@ def location(factor: Any) -> str:
 
 
 def own_reciprocal(factor: Any) -> bool:
-    """Say whether a polynomial is its own reciprocal, up to its sign."""
+    """Say whether a polynomial is its own reciprocal, up to its sign, for all parameters: its roots can stay on the circle."""
     coefficients = factor.all_coeffs()
     return any(
         all(sympy.expand(a - s * b) == 0 for a, b in zip(coefficients, coefficients[::-1], strict=True))
@@ -195,8 +195,7 @@ def _projector(V: Any, zeta: Any, g: Any, whole: Mapping[str, Any], name: str) -
     symbols = sorted((g * q).free_symbols - {zeta}, key=str)
     domain = sympy.QQ.frac_field(*symbols) if symbols else sympy.QQ
     q_poly = sympy.Poly(q, zeta, domain=domain)
-    product = sympy.invert(q_poly, sympy.Poly(g, zeta, domain=domain)) * q_poly
-    return value(product, V)
+    return value(sympy.invert(q_poly, sympy.Poly(g, zeta, domain=domain)) * q_poly, V)
 
 
 def value(polynomial: Any, V: Any) -> Any:

@@ -13,8 +13,7 @@ from bdia_numerics.analysis.expansion.propagation import Displaced, known_order,
 from bdia_numerics.analysis.expansion.series import TooShort
 from bdia_numerics.analysis.expansion.step import SeriesStep
 from bdia_numerics.grids import pattern_of
-from bdia_numerics.program import Solver
-from bdia_numerics.program.identity import remembered
+from bdia_numerics.program import Solver, remembered
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from dataclasses import field as made
+from dataclasses import dataclass, field as made
 from fractions import Fraction
 from functools import cached_property, reduce
 from itertools import accumulate, combinations_with_replacement
@@ -266,18 +265,19 @@ class SeriesSpace(GenericArithmetic):
         self.constants[f"{function}({x.as_expr()})"] = self.symbols[name]
         return self.symbols[name]
 
-    def _split(self, x: Any) -> tuple[Any, Series]:
+    def _split(self, x: Any, function: str) -> tuple[Any, Series]:
+        """Return the constant term of a series, and the series; TypeError where a function of it has no expansion."""
         x = self.field(x)
-        constant = x.coefficient(0) if x.valuation >= 0 else None
-        if constant is None:
+        if x.valuation < 0:
             raise TypeError("a function of a series that grows without bound as h falls has no expansion")
+        constant = x.coefficient(0)
+        if not constant and function != "exp":
+            raise TypeError(f"{function} of a series that vanishes with h has no expansion")
         return constant, x
 
     def log(self, x: Scalar) -> Series:
         """Return log(x)."""
-        constant, x = self._split(x)
-        if not constant:
-            raise TypeError("log of a series that vanishes with h has no expansion")
+        constant, x = self._split(x, "log")
         start = self.field(0) if constant == 1 else self.series(0, [self._constant("log", constant)])
         return start + self._sum_of(
             x / constant - 1, [Fraction(0), *(Fraction((-1) ** (k + 1), k) for k in range(1, self.terms + 1))]
@@ -285,15 +285,13 @@ class SeriesSpace(GenericArithmetic):
 
     def exp(self, x: Scalar) -> Series:
         """Return exp(x)."""
-        constant, x = self._split(x)
+        constant, x = self._split(x, "exp")
         total = self._sum_of(x - self.series(0, [constant]), [Fraction(1, factorial(k)) for k in range(self.terms + 1)])
         return total * self.series(0, [self._constant("exp", constant)]) if constant else total
 
     def sqrt(self, x: Scalar) -> Series:
         """Return the square root of a series that is a square of a rational function at h = 0, or else of a new symbol."""
-        constant, x = self._split(x)
-        if not constant:
-            raise TypeError("sqrt of a series that vanishes with h has no expansion")
+        constant, x = self._split(x, "sqrt")
         # Newton's binomial series: each coefficient is (1/2 - k)/(k + 1) times the one before it.
         binomials = accumulate(range(self.terms), lambda c, k: c * (Fraction(1, 2) - k) / (k + 1), initial=Fraction(1))
         start = constant if constant == 1 else self._constant("sqrt", constant)
@@ -391,8 +389,7 @@ class Expansion:
         return cls(space, {}, space.terms)
 
     def __add__(self, other: Expansion) -> Expansion:
-        terms = added(self.terms, other.terms)
-        return self.of(self.space, terms, min(self.precision, other.precision))
+        return self.of(self.space, added(self.terms, other.terms), min(self.precision, other.precision))
 
     def __sub__(self, other: Expansion) -> Expansion:
         return self + other.times(self.space.field(-1))

@@ -22,17 +22,31 @@ from bdia_numerics.analysis.expansion.series import (
     Expansion,
     Series,
     SeriesSpace,
-    added,
     evaluated,
     moved,
     product,
     repeats,
 )
 from bdia_numerics.grids import Index
-from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Structure, Trace, structure
-from bdia_numerics.program.identity import attributes, remembered
-from bdia_numerics.program.ops import Evaluate, Held, interpret
-from bdia_numerics.program.refusal import theirs
+from bdia_numerics.program import (
+    Evaluate,
+    Evaluation,
+    Form,
+    Held,
+    Linear,
+    Recorder,
+    Run,
+    Segment,
+    Solver,
+    Structure,
+    Trace,
+    attributes,
+    interpret,
+    remembered,
+    structure,
+    theirs,
+    weighted,
+)
 from bdia_numerics.program.structure import OTHER, unfilled
 from bdia_numerics.spaces.later import sympy
 from bdia_numerics.spaces.values import ordered
@@ -76,9 +90,7 @@ class SeriesRecorder(Recorder):
     def velocity(self, z: Linear, e: Linear) -> Form:
         """Return dz/dt; NeedsTime in the variable s."""
         self._timed("velocity")
-        if not isinstance(e, Evaluation):
-            return super().velocity(z, e)
-        return Form(self, {e.number: self.one})
+        return Form(self, {e.number: self.one}) if isinstance(e, Evaluation) else super().velocity(z, e)
 
     def angle(self, time: Any) -> Any:
         """Return the angle at a time; NeedsTime in another variable."""
@@ -165,8 +177,7 @@ class SeriesStep:
 
     def back(self) -> SeriesStep:
         """Return the step of the same solver from where this one ends to where it begins; for one without first states."""
-        places = {0: self.layout.place(-1), -1: self.layout.place(0)}
-        where = replace(self.layout, places=places, _points={})
+        where = replace(self.layout, places={0: self.layout.place(-1), -1: self.layout.place(0)}, _points={})
         return SeriesStep(self.solver, where, recorded(self.solver, where))
 
     @cached_property
@@ -373,10 +384,7 @@ def order_conditions(solver: Solver, order: int = 4) -> list[OrderCondition]:
     (before,), (after,) = segment.before.values(), segment.after.values()
     values: dict[int, Value] = {before.number: {None: one}}
 
-    def combine(terms: Sequence[tuple[Any, Value]]) -> Value:
-        return added(*({tree: x * c for tree, x in value.items()} for c, value in terms))
-
-    interpret(segment.ops, values, lambda op, argument: _evaluated(argument, order, one), combine)
+    interpret(segment.ops, values, lambda op, argument: _evaluated(argument, order, one), weighted)
     found = values[after.number]
     return [
         OrderCondition(text(tree), nodes(tree), _weight(found, tree), Fraction(1, density(tree)))
@@ -428,6 +436,4 @@ def symmetry(tree: Tree) -> int:
 
 def text(tree: Tree) -> str:
     """Return the elementary differential of a tree."""
-    if not tree:
-        return "f"
-    return f"f{chr(39) * len(tree)}({', '.join(map(text, tree))})"
+    return f"f{chr(39) * len(tree)}({', '.join(map(text, tree))})" if tree else "f"

@@ -16,8 +16,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import PREDICTIONS
 from bdia_numerics.program import Solver
 from bdia_numerics.solvers import BDIA
-from bdia_numerics.spaces.showing import Listing
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces import Listing, ordered
 from bdia_numerics.texts import one_of, refuse
 
 __all__ = ["Cost", "Finding", "lint"]
@@ -113,9 +112,7 @@ def lint(
 def _config(target: Any) -> SchedulerConfig:
     if isinstance(target, SchedulerConfig):
         return target
-    if isinstance(target, str | Path):
-        return read(target)
-    return from_mapping(target)
+    return read(target) if isinstance(target, str | Path) else from_mapping(target)
 
 
 def _sorted(found: list[Finding]) -> Listing[Finding]:

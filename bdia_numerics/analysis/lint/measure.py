@@ -44,8 +44,7 @@ def shift(s: float, end: float, levels: RatioLevels) -> float:
 
 def states(s: float, levels: RatioLevels) -> Array:
     """Return states of the distribution at the level s: where its exact flow takes those of pure noise, shape (STATES, 1)."""
-    top = levels.sigma(TOP) * normal_quantiles(STATES)
-    return np.asarray(LAW.flow(top, TOP, min(s, TOP), levels))
+    return np.asarray(LAW.flow(levels.sigma(TOP) * normal_quantiles(STATES), TOP, min(s, TOP), levels))
 
 
 def truth(layout: Walk) -> Array:
@@ -112,9 +111,7 @@ def latent_error(solver: Solver, grid: grids.Grid, schedule: Any) -> float:
 def states_at(t: float, schedule: Any) -> Array:
     """Return states of the distribution at a time of a schedule, shape (STATES, 1)."""
     alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
-    if alpha == 0:
-        return sigma * normal_quantiles(STATES)
-    return alpha * states(sigma / alpha, RatioLevels("one"))
+    return sigma * normal_quantiles(STATES) if alpha == 0 else alpha * states(sigma / alpha, RatioLevels("one"))
 
 
 def return_error(solver: Solver, grid: grids.Grid, schedule: Any, dtype: str) -> float:

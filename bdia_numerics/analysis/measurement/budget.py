@@ -27,13 +27,10 @@ from bdia_numerics.analysis.perturbation.precision import DTYPES, round_trip_err
 from bdia_numerics.formulas import number
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import Gaussian
-from bdia_numerics.program import Solver, structure
+from bdia_numerics.program import Solver, identity, structure
 from bdia_numerics.runs.solving import begin, solve, starter_of
-from bdia_numerics.runs.state import identity
 from bdia_numerics.solvers import BDIA
-from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.showing import Drawn
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces import Array, Drawn, ordered
 from bdia_numerics.texts import one_of, shown
 
 # The error of a central difference, of order step^2 and eps/step, is smallest near eps^(1/3).

@@ -12,13 +12,10 @@ import numpy as np
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems.checks import generator
 from bdia_numerics.problems.problem import known_flow
-from bdia_numerics.program import Solver, structure
+from bdia_numerics.program import Solver, identity, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
-from bdia_numerics.runs.state import identity
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import Array, kind_of, plain
-from bdia_numerics.spaces.showing import Drawn
-from bdia_numerics.spaces.values import of_kind, ordered
+from bdia_numerics.spaces import Array, Drawn, kind_of, of_kind, ordered, plain
 from bdia_numerics.texts import one_of
 
 STATES = 32
@@ -27,9 +24,14 @@ STATES = 32
 class ExactProblem(Protocol):
     """What is measured against: a distribution with exact eps and the solution of its probability-flow ODE."""
 
-    def model(self, schedule: Any, /) -> Any: ...
-    def sample(self, n: int, rng: Any, /) -> Any: ...
-    def flow(self, z: Any, t_from: Any, t_to: Any, schedule: Any, /) -> Any: ...
+    def model(self, schedule: Any, /) -> Any:
+        """Return the exact eps(z, t) under a schedule."""
+
+    def sample(self, n: int, rng: Any, /) -> Any:
+        """Return n draws of clean data, shape (n, D)."""
+
+    def flow(self, z: Any, t_from: Any, t_to: Any, schedule: Any, /) -> Any:
+        """Return the states at t_to that the ODE reaches from z at t_from."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -218,8 +220,7 @@ class Exact:
     def step(self, i: int, registers: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the registers after the step from t_i to t_{i-1}."""
         part = self.grid[i - 1 : i + self.depth]
-        first = next(iter(registers.values()))
-        solution = solve(self.solver, self.model, part, first, start=dict(registers))
+        solution = solve(self.solver, self.model, part, next(iter(registers.values())), start=dict(registers))
         if solution.state is None or not solution.status.ok:
             raise ArithmeticError(f"the step of {identity(self.solver)} from i={i} failed: {solution.status}")
         return solution.state.registers
@@ -293,8 +294,7 @@ def doubt(
     """Return the error of an exact end apart from rounding: what is stated, and else what its flow misses on the way back."""
     if not math.isnan(stated):
         return stated
-    back = problem.flow(end, times[1], times[0], schedule)
-    return root_mean_square(as_floats64(back) - as_floats64(start))
+    return root_mean_square(as_floats64(problem.flow(end, times[1], times[0], schedule)) - as_floats64(start))
 
 
 def as_floats64(array: Any) -> Array:

@@ -18,10 +18,8 @@ from bdia_numerics.analysis.measurement.errors import (
     run_from,
 )
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import Solver, structure
-from bdia_numerics.runs.state import identity
-from bdia_numerics.spaces import FLOAT64, Array, MPMath
-from bdia_numerics.spaces.base import decimal
+from bdia_numerics.program import Solver, identity, structure
+from bdia_numerics.spaces import FLOAT64, Array, MPMath, decimal
 
 LEAST = 5
 """Levels that an order rests on, the finest ones: three parameters and two to judge them by."""

@@ -17,10 +17,8 @@ from bdia_numerics.grids.grid import ends_of
 from bdia_numerics.problems.checks import exact
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
-from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.later import mp
-from bdia_numerics.spaces.showing import Drawn
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces import Array, Drawn, ordered
+from bdia_numerics.spaces.later import mp, scipy
 from bdia_numerics.texts import shown
 
 EPSILONS = ("1e-5", "1e-7")
@@ -226,8 +224,7 @@ def _kept(run: Solution, names: Sequence[str]) -> Array:
 
 def _displaced(step: LocalStep) -> Array:
     """Return (1 - M)^-1 of L, both without their part along the tangent."""
-    rest = step.error - step.after * (step.left @ step.error)
-    return _off_mode(step.matrix, step.before, step.left, rest)
+    return _off_mode(step.matrix, step.before, step.left, step.error - step.after * (step.left @ step.error))
 
 
 def _off_mode(matrix: Array, mode: Array, dual: Array, right_side: Array) -> Array:
@@ -378,8 +375,6 @@ def _grid_map(variable: str | GridMap, schedule: Any, low: Any, high: Any, space
 
 
 def _assembled(windows: Sequence[Window], rtol: float) -> LeadingError:
-    from scipy.integrate import quad_vec
-
     fine, place = windows[1], mp.mpf(1) / 3
     parts, middle = [w.parts() for w in windows], [w.source(place) for w in windows]
     ends = [order_between(*(getattr(p, name) for p in parts)) for name in ("start", "displacement", "oscillating")]
@@ -395,7 +390,9 @@ def _assembled(windows: Sequence[Window], rtol: float) -> LeadingError:
 
     # Where an integral cancels, it is the size of the integrand that counts.
     least = rtol * float(abs(integrand(1 / 3)).max())
-    (total, growth), error = quad_vec(integrand, 0, 1, epsrel=rtol, epsabs=least, norm="max", quadrature="gk15")[:2]
+    (total, growth), error = scipy.integrate.quad_vec(
+        integrand, 0, 1, epsrel=rtol, epsabs=least, norm="max", quadrature="gk15"
+    )[:2]
     start, displacement = (float(getattr(parts[1], name) / scale) for name in ("start", "displacement"))
     oscillating = float(parts[1].oscillating / scale * mp.exp(growth)) * (-1) ** fine.depth if swinging else 0.0
     u = np.array(sorted(seen))

@@ -18,9 +18,7 @@ from bdia_numerics.grids import Grid, pattern_of, periodic, random
 from bdia_numerics.grids.recipes import RULES
 from bdia_numerics.program import Solver, refusal
 from bdia_numerics.schedules import Schedule
-from bdia_numerics.spaces import FLOAT64
-from bdia_numerics.spaces.showing import Drawn
-from bdia_numerics.spaces.values import of_kind, ordered
+from bdia_numerics.spaces import FLOAT64, Drawn, of_kind, ordered
 from bdia_numerics.texts import one_of, shown
 
 KINDS = (*names.FAMILIES, "periodic")
@@ -79,8 +77,7 @@ class GridFamily:
             )
         of_kind("schedule", "schedule", self.schedule)
         one_of("variable", self.variable, RULES)
-        object.__setattr__(self, "kind", kind)
-        object.__setattr__(self, "pattern", pattern)
+        vars(self).update(kind=kind, pattern=pattern)
 
     @property
     def repeats(self) -> tuple[Fraction, ...]:

@@ -23,10 +23,8 @@ from bdia_numerics.analysis.measurement.errors import (
 from bdia_numerics.analysis.measurement.observed import Family, as_family
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Predicting, prediction_of
-from bdia_numerics.program import Solver, structure
-from bdia_numerics.runs.state import identity
-from bdia_numerics.spaces.showing import Drawn
-from bdia_numerics.spaces.values import of_kind, ordered
+from bdia_numerics.program import Solver, identity, structure
+from bdia_numerics.spaces import Drawn, of_kind, ordered
 from bdia_numerics.texts import shown
 
 _TRIALS = (8, 9)

@@ -15,13 +15,21 @@ from bdia_numerics import grids, schedules
 from bdia_numerics.formulas import number
 from bdia_numerics.grids import Between, Grid, Point
 from bdia_numerics.models import PREDICTIONS, eps_form
-from bdia_numerics.program import NotInvertibleError, Run, Segment, Solver, inverse_run, record_steps, structure
-from bdia_numerics.program.ops import Evaluate, Op, interpret
+from bdia_numerics.program import (
+    Evaluate,
+    NotInvertibleError,
+    Op,
+    Run,
+    Segment,
+    Solver,
+    identity,
+    interpret,
+    inverse_run,
+    record_steps,
+    structure,
+)
 from bdia_numerics.runs.solving import inverse_plan
-from bdia_numerics.runs.state import identity
-from bdia_numerics.spaces import Array, plain
-from bdia_numerics.spaces.showing import Drawn, Shown
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces import Array, Drawn, Shown, ordered, plain
 from bdia_numerics.texts import one_of, shown, whole
 
 Jacobian = float | Array | Callable[[Point], float]

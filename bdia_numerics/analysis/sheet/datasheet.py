@@ -53,8 +53,7 @@ from bdia_numerics.program import (
 from bdia_numerics.runs.encoding import BitExact, bit_exact_round_trip, round_trip, solve
 from bdia_numerics.runs.solving import DERIVED, starter_of
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import FLOAT64
-from bdia_numerics.spaces.showing import Shown
+from bdia_numerics.spaces import FLOAT64, Shown
 
 T = TypeVar("T")
 Progress = Callable[[str], None]

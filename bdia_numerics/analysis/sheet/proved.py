@@ -223,8 +223,7 @@ def exact(x: Any) -> str:
     """Return an exact number; an algebraic one without a closed form as a decimal, with the polynomial that it is a root of."""
     if not x.has(sympy.CRootOf):
         return quotient(x)
-    polynomial = sympy.minimal_polynomial(x, sympy.Symbol("x"))
-    return f"{expression(x)} (a root of {expression(polynomial)})"
+    return f"{expression(x)} (a root of {expression(sympy.minimal_polynomial(x, sympy.Symbol('x')))})"
 
 
 def terms_text(terms: Mapping[str, Any], name: Callable[[str], str] = str) -> str:

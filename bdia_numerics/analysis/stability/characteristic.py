@@ -19,12 +19,9 @@ from bdia_numerics.analysis.expansion.modes import (
 )
 from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep
 from bdia_numerics.formulas import expression
-from bdia_numerics.program import NotInvertibleError, Solver, inverse_run
-from bdia_numerics.program.identity import remembered
-from bdia_numerics.spaces import Array
+from bdia_numerics.program import NotInvertibleError, Solver, inverse_run, remembered
+from bdia_numerics.spaces import Array, Drawn, ordered
 from bdia_numerics.spaces.later import sympy
-from bdia_numerics.spaces.showing import Drawn
-from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import one_of, shown
 
 DIRECTIONS = ("sample", "invert")
@@ -330,7 +327,8 @@ def _length(polynomial: Any, zeta: Any, r: Any) -> Any:
     # same up to conjugation, so that all decisions are made on real polynomials.
     real, conjugate = sympy.expand(polynomial), sympy.expand(polynomial.subs(sympy.I, -sympy.I))
     paired = real if real == conjugate else sympy.expand(real * conjugate)
-    ends: list[Any] = sorted({root for c in _critical(paired, zeta, r) for root in _positive_roots(c, r)})
+    found = (f for c in _critical(paired, zeta, r) for f in irreducible(c))
+    ends: list[Any] = sorted({root for f in found for root in sympy.real_roots(sympy.Poly(f, r)) if root > 0})
     low = sympy.Integer(0)
     for end in [*ends, sympy.oo]:
         if not _holds(polynomial, paired, zeta, r, _between(low, end)):
@@ -365,10 +363,6 @@ def _critical(polynomial: Any, zeta: Any, r: Any, *, meeting: bool = True) -> li
         if q.degree() > 0 and (crossing := sympy.resultant(p.as_expr(), q.as_expr(), zeta)) != 0:
             found.append(crossing)
     return [c for c in map(sympy.expand, found) if c.has(r)]
-
-
-def _positive_roots(c: Any, r: Any) -> list[Any]:
-    return [root for f in irreducible(c) for root in sympy.real_roots(sympy.Poly(f, r)) if root > 0]
 
 
 def _holds(polynomial: Any, paired: Any, zeta: Any, r: Any, place: Any) -> bool:

@@ -17,6 +17,7 @@ from bdia_numerics.analysis.expansion.modes import (
     factors,
     irreducible,
     location,
+    own_reciprocal,
     value,
 )
 from bdia_numerics.analysis.expansion.order import consistent
@@ -24,9 +25,8 @@ from bdia_numerics.analysis.expansion.step import coefficient_of
 from bdia_numerics.analysis.stability.characteristic import directed
 from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver
+from bdia_numerics.spaces import Shown, ordered
 from bdia_numerics.spaces.later import sympy
-from bdia_numerics.spaces.showing import Shown
-from bdia_numerics.spaces.values import ordered
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,7 +151,7 @@ def _decided(V: Any, direction: str) -> ZeroStability:
     if any(where == OUTSIDE for *_, where in found):
         return ZeroStability(direction, polynomial, False, sympy.false, (), roots)
     # A polynomial that is its own reciprocal has its roots in pairs zeta, 1/zeta: where none is outside, all are on the circle.
-    held = [f for f, _, where in found if where == CIRCLE or (where == OPEN and _own_reciprocal(f))]
+    held = [f for f, _, where in found if where == CIRCLE or (where == OPEN and own_reciprocal(f))]
     defects = _defects(matrix, found, held)
     wanted = [_wanted(f.all_coeffs()) for f, _, where in found if where == OPEN]
     determinants = [d for positive, _ in wanted for d in positive]
@@ -164,12 +164,6 @@ def _decided(V: Any, direction: str) -> ZeroStability:
     boundary = [(e, _decided(W, direction)) for e, W in reduced.items() if not W.has(sympy.zoo, sympy.nan)]
     condition, stable = _region(inside, boundary, V.free_symbols)
     return ZeroStability(direction, polynomial, stable, condition, tuple(boundary), roots)
-
-
-def _own_reciprocal(factor: Any) -> bool:
-    """Say whether a factor is its own reciprocal, up to its sign, for all parameters: its roots can stay on the circle."""
-    row = [sympy.expand(c) for c in factor.all_coeffs()]
-    return any(all(sympy.expand(c - sign * d) == 0 for c, d in zip(row, row[::-1], strict=True)) for sign in (1, -1))
 
 
 def _meeting(held: Sequence[Any], positive: Sequence[Any]) -> list[Any]:

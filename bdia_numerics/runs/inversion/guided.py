@@ -7,7 +7,7 @@ each stochastic step, chosen so that the run passes through given states.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -142,7 +142,8 @@ def null_text(
         plain = solve(solver, guided(*once, scale), part, z)
         nfe += 2
         if not plain.status.ok:
-            return _with(found, z, states, nfe, Status(False, i, plain.status.register))
+            failed = Status(False, i, plain.status.register)
+            return replace(found, reconstruction=z, pivot=states, nfe=nfe, status=failed)
         program = record_steps(solver, part, prediction_of(cond))
         weights = dependence(program, shape.output)
         (evaluation,) = set(weights) - {h.number for h in program.inputs.values()}
@@ -150,12 +151,8 @@ def null_text(
             t = part.point(1).t
             nulls[t] = (states[i - 1] - plain.z) * space.coefficient(1 / (weights[evaluation] * (1 - w)))
         # The same operations as a later run makes, on the same values, so that this run is that one to the last bit.
-        z = solve(solver, _with(found, z, states, nfe, found.status, once[1]).model(once[0]), part, z).z
-    return _with(found, z, states, nfe, found.status)
-
-
-def _with(found: NullText, z: Any, pivot: Any, nfe: int, status: Status, uncond: Model | None = None) -> NullText:
-    return NullText(found.z, found.nulls, z, pivot, nfe, status, uncond or found.uncond, found.scale)
+        z = solve(solver, replace(found, uncond=once[1]).model(once[0]), part, z).z
+    return replace(found, reconstruction=z, pivot=states, nfe=nfe)
 
 
 class _Once:

@@ -16,7 +16,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.inversion.steps import INVERSIONS, DDIMInversion, Method, Step, name_of, step_at
 from bdia_numerics.runs.solving import Model, Solution, Status, prepared, solve
-from bdia_numerics.spaces import Array, Space, kind_of, require_finite
+from bdia_numerics.spaces import Array, Space, kind_of, require_count, require_finite
 from bdia_numerics.texts import shown
 
 # Two differences of increments whose directions agree to this many digits say the same about the slope.
@@ -33,9 +33,7 @@ class Iteration:
 
     def __post_init__(self) -> None:
         for name, least in (("iterations", 1), ("memory", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise ValueError(f"{name}={shown(value)}: pass an int of at least {least}")
+            require_count(name, getattr(self, name), least)
         if self.tolerance is not None and not self.tolerance > 0:
             raise ValueError(f"tolerance={shown(self.tolerance)} cannot be reached: pass a positive number, or None")
 
@@ -163,8 +161,7 @@ def fixed_point(
                 return Solved(best, least, first, enough, evaluations)
             f = r * inverse_slope
             past.append((z, f))
-            update = f if len(past) == 1 else f - _correction(past, f, rows)
-            moved = z + update
+            moved = z + (f if len(past) == 1 else f - _correction(past, f, rows))
             resting = resting | (largest(moved, rows) == np.inf)
             z = _rowwise(resting, best, moved)
 
@@ -186,7 +183,7 @@ def largest(x: Array, rows: int) -> Array:
     if kind_of(x) != "objects":
         values = np.max(np.abs(x.reshape(rows, -1)), axis=1, initial=0).astype(np.float64)
         return np.where(np.isfinite(values), values, np.inf)
-    return np.max(np.abs(x.reshape(rows, -1)), axis=1)  # type: ignore[no-any-return]
+    return np.max(np.abs(x.reshape(rows, -1)), axis=1)
 
 
 def _rowwise(chosen: Array, x: Array, y: Array) -> Array:
@@ -285,10 +282,7 @@ INVERSIONS["fixed point"] = ImplicitInversion(3, memory=1)
 
 
 class _Failed(Exception):
-    """The start program left the numbers."""
-
-    def __init__(self, solution: Solution) -> None:
-        self.solution = solution
+    """The start program left the numbers; its argument is the solution."""
 
 
 @dataclass
@@ -306,7 +300,7 @@ class _Search:
                 solved.append(self._slot(i, step, slope, chain[-1]))
                 chain.append(solved[-1].z)
         except _Failed as failure:
-            return failure.solution
+            return failure.args[0]
         found = [
             s.status(i, structure(step.solver).output) for i, (step, s) in enumerate(zip(steps, solved, strict=True), 1)
         ]

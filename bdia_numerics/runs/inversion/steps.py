@@ -14,12 +14,10 @@ from typing import Any
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
-from bdia_numerics.program import Linear, Recorder, Run, Solver, record_steps, structure
-from bdia_numerics.program.ops import interpret
+from bdia_numerics.program import Linear, Recorder, Run, Solver, interpret, record_steps, structure, weighted
 from bdia_numerics.runs.solving import Model, Solution, Status, begin, solve, starter_of
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import Scalar
-from bdia_numerics.spaces.values import takes
+from bdia_numerics.spaces import Scalar, takes
 from bdia_numerics.texts import shown
 
 
@@ -94,16 +92,8 @@ def dependence(run: Run, register: str) -> dict[int, Scalar]:
     one = run.trace.grid.space.field(1)
     forms: dict[int, dict[int, Scalar]] = {h.number: {h.number: one} for h in run.inputs.values()}
     for segment in run.segments:
-        interpret(segment.ops, forms, lambda op, argument: {op.target: one}, _sum)
+        interpret(segment.ops, forms, lambda op, argument: {op.target: one}, weighted)
     return forms[run.final[register].number]
-
-
-def _sum(terms: Sequence[tuple[Scalar, Mapping[int, Scalar]]]) -> dict[int, Scalar]:
-    total: dict[int, Scalar] = {}
-    for c, form in terms:
-        for k, value in form.items():
-            total[k] = total[k] + c * value if k in total else c * value
-    return total
 
 
 @dataclass(frozen=True)

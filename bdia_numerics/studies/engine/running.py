@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.runs.files import writing
-from bdia_numerics.studies.engine.journal import Journal, Task
-from bdia_numerics.studies.engine.journal import tasks as tasks_of
+from bdia_numerics.studies.engine.journal import Journal, Task, tasks as tasks_of
 from bdia_numerics.studies.engine.local import Outcome, Pool, StudyJob, direct, serial
 from bdia_numerics.studies.engine.sources import content, source
 from bdia_numerics.studies.showing import register

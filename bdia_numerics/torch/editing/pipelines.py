@@ -98,7 +98,7 @@ class Labelled:
     @property
     def device(self) -> torch.device:
         """Where the network is."""
-        return next(self.network.parameters()).device  # type: ignore[no-any-return]
+        return next(self.network.parameters()).device
 
     @property
     def prediction(self) -> str:

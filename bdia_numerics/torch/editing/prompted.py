@@ -300,7 +300,7 @@ class Prompted:
         """Return the embedding of the negative prompt, or of no text."""
         given = {**self.given, **self.condition(condition)}
         if given.get("negative_prompt_embeds") is not None:
-            return given["negative_prompt_embeds"]  # type: ignore[no-any-return]
+            return given["negative_prompt_embeds"]
         refuse(
             (
                 getattr(self.pipe, "tokenizer", None) is None,
@@ -383,7 +383,7 @@ class Prompted:
         if not self._packs:
             return output
         unit = int(self.pipe.vae_scale_factor)
-        return self.pipe._unpack_latents(output, z.shape[-2] * unit, z.shape[-1] * unit, unit)  # type: ignore[no-any-return]
+        return self.pipe._unpack_latents(output, z.shape[-2] * unit, z.shape[-1] * unit, unit)
 
     def _copied(self) -> Any:
         """Return a copy of the pipeline with a scheduler of one step, which encodes each prompt and each image once."""

@@ -62,7 +62,7 @@ def extractor(text: str, device: str) -> Extractor:
     function, positional, named = names.read("features", text, {})
     if positional or named or not callable(function):
         raise ValueError(f"features={shown(text)}: give module:function, of a function that takes the images alone")
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 def _of_digits(images: torch.Tensor) -> torch.Tensor:
