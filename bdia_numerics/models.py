@@ -26,7 +26,7 @@ from bdia_numerics.grids import Point
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import Scalar, shaped
 from bdia_numerics.spaces.values import of_kind, ordered, share
-from bdia_numerics.texts import one_of, shown
+from bdia_numerics.texts import one_of, refuse, shown
 
 PREDICTIONS = {"eps": "epsilon", "x0": "sample", "v": "v_prediction", "velocity": "flow_prediction", "score": ""}
 """What models predict, each with the word that diffusers' configurations have for it. Those of CompVis use our first three words."""
@@ -102,8 +102,7 @@ def _known(prediction: str) -> str:
     ours = next((word for word, theirs in PREDICTIONS.items() if theirs == prediction != ""), None)
     if ours is not None:
         raise ValueError(f"prediction={shown(prediction)} is a word of diffusers' configurations: use {ours}")
-    found: str = one_of("prediction", prediction, PREDICTIONS)
-    return found
+    return one_of("prediction", prediction, PREDICTIONS)
 
 
 def prediction_of(model: Model) -> str:
@@ -178,13 +177,13 @@ def guided(cond: Model, uncond: Model, scale: Any) -> Predicting:
     """
     for name, model in (("cond", cond), ("uncond", uncond)):
         of_kind("model", name, model)
-    if isinstance(scale, str | bytes) or scale is None or scale != scale:
-        raise ValueError(f"scale={shown(scale)} is not a guidance scale: pass a finite number, such as 7.5")
-    kinds = prediction_of(cond), prediction_of(uncond)
-    if kinds[0] != kinds[1]:
-        raise ValueError(f"cond predicts {kinds[0]} and uncond {kinds[1]}: convert one with models.as_prediction")
-
-    return Predicting(_Guided(cond, uncond, scale), kinds[0])
+    kind, other = prediction_of(cond), prediction_of(uncond)
+    odd = isinstance(scale, str | bytes) or scale is None or scale != scale
+    refuse(
+        (odd, f"scale={shown(scale)} is not a guidance scale: pass a finite number, such as 7.5"),
+        (kind != other, f"cond predicts {kind} and uncond {other}: convert one with models.as_prediction"),
+    )
+    return Predicting(_Guided(cond, uncond, scale), kind)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 import bdia_numerics
 from bdia_numerics import formulas, solvers
 from bdia_numerics.pages import explorer
-from bdia_numerics.pages.datasheet import step_formulas
+from bdia_numerics.pages.results import step_formulas
 
 project = "bdia_numerics"
 author = "bdia_numerics contributors"

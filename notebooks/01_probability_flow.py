@@ -18,7 +18,7 @@ from scipy.stats import norm
 from bdia_numerics import problems, schedules
 from bdia_numerics.pages.ledger import verdicts
 from bdia_numerics.plots import Picture
-from bdia_numerics.plots.flows import transport
+from bdia_numerics.plots.results import transport
 from bdia_numerics.schedules import probability_flow
 
 # %% [markdown]

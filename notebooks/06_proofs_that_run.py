@@ -43,8 +43,9 @@ from bdia_numerics.claims import (
 )
 from bdia_numerics.claims.ledger import mutate
 from bdia_numerics.formulas import number, table
-from bdia_numerics.plots import Picture, flows as enclosures
+from bdia_numerics.plots import Picture
 from bdia_numerics.plots.orders import misprint
+from bdia_numerics.plots.results import enclosures, figure
 from bdia_numerics.plots.style import draw
 
 law = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.1, 0.2])
@@ -495,7 +496,7 @@ enclosed = {
 }
 assert all(found.complete and found.radius <= 0.01 for found in enclosed.values())
 Picture(
-    enclosures.bands(enclosed),
+    figure(enclosed, enclosures),
     "Boxes that certainly contain the errors of DDIM and of BDIA over initial states from -2 to 3; DDIM's crosses zero near 0.",
 )
 

@@ -1,8 +1,9 @@
-"""Write what type checkers and editors see of the packages whose names are made from the table of solvers.
+"""Write what type checkers and editors see of the packages whose names are made from a table.
 
     python scripts/stubs.py
 
-A solver stands in one line of SOLVERS; `bdia_numerics/__init__.pyi` and `bdia_numerics/solvers/__init__.pyi` follow from it.
+A solver stands in one line of SOLVERS; `bdia_numerics/__init__.pyi` and `bdia_numerics/solvers/__init__.pyi` follow from it, and
+`bdia_numerics/testing/__init__.pyi` from the table of the modules that its names are in.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("bdia_numerics", "bdia_numerics.solvers")
+PACKAGES = ("bdia_numerics", "bdia_numerics.solvers", "bdia_numerics.testing")
 
 
 def stub(package: ModuleType) -> str:
     """Return the text of a package's stub: where each of its public names comes from."""
     imports, rest = [], []
-    for name in sorted({*package.__all__, *(n for n in dir(package) if not n.startswith("_"))} & set(dir(package))):
+    for name in sorted(
+        {*package.__all__, *(n for n in dir(package) if not n.startswith("_") and hasattr(package, n))}
+        & set(dir(package))
+    ):
         value = getattr(package, name)
         home = getattr(value, "__module__", None)
         if inspect.ismodule(value):
@@ -37,8 +41,9 @@ def stub(package: ModuleType) -> str:
     if hasattr(package, "__version__"):
         rest.append("__version__: str")
     names = "".join(f'    "{name}",\n' for name in sorted(package.__all__))
-    head = f"# Made by scripts/stubs.py: where the public names of {package.__name__} come from.\n\nfrom typing import Any\n\n"
-    return head + "\n".join([*sorted(imports), "", *rest, "", f"__all__ = [\n{names}]"]) + "\n"
+    head = f"# Made by scripts/stubs.py: where the public names of {package.__name__} come from.\n\n"
+    lines = [*sorted(imports), "", *rest, *[""] * bool(rest), f"__all__ = [\n{names}]"]
+    return head + "from typing import Any\n\n" * bool(rest) + "\n".join(lines) + "\n"
 
 
 def path(name: str) -> Path:

@@ -18,7 +18,6 @@ from bdia_numerics.claims.coq.printer import increments_definition, inverse_defi
 from bdia_numerics.claims.coq.theorems import (
     GENERATED,
     Development,
-    coq_bdia_inverse,
     holes,
     sources,
     statements_in,
@@ -267,4 +266,4 @@ def test_the_same_step_written_otherwise_is_proved_as_well(coqc):
     rewritten = mutate(
         BDIA, ("z_prev - (1 - g) * (z_prev - z) - g * backward + forward", "forward + z + g * (z_prev - backward - z)")
     )
-    assert "bdia_invertible" in coq_bdia_inverse(bdia=rewritten)["theorems"]
+    assert "bdia_invertible" in checks()["coq-bdia-inverse"].run(bdia=rewritten)["theorems"]

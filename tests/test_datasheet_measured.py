@@ -26,7 +26,7 @@ from bdia_numerics.analysis.measurement.errors import error_over_ddim
 from bdia_numerics.analysis.sheet.datasheet import law, measure
 from bdia_numerics.analysis.sheet.proved import claimed, compared_order, compared_ratio
 from bdia_numerics.cli import app
-from bdia_numerics.pages.datasheet import render
+from bdia_numerics.pages.results import render
 
 MINE = '''
 class Mine:

@@ -18,6 +18,7 @@ STATEMENTS = statements()
 
 def returned(function):
     """Return the names in each mapping that a function returns, itself or by a function of its module."""
+    function = getattr(function, "func", function)  # of a partial
     module = sys.modules[function.__module__]
     (tree,) = ast.parse(inspect.getsource(function)).body
     nested = {n for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) and f is not tree for n in ast.walk(f)}

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from bdia_numerics import plots, studies
 from bdia_numerics.cli import app
 from bdia_numerics.pages import figures as gallery
-from bdia_numerics.plots import rounding, stability, tables
+from bdia_numerics.plots import rounding, tables
 from bdia_numerics.plots.figures import FIGURES
 from bdia_numerics.plots.pictures import Sheet, mosaic, sheets
 from bdia_numerics.plots.style import line, looks
@@ -211,7 +211,7 @@ def test_a_cell_that_failed_is_seen(name):
 def test_a_region_is_called_empty_only_where_that_is_proved():
     (found,) = loaded("stability")
     beside = found.sel(direction=["invert"], solver=["BDIA", "EDICT"], real=slice(None, -0.1))  # not the line itself
-    words = [[text.get_text() for text in ax.texts] for ax in stability.regions(beside).axes]
+    words = [[text.get_text() for text in ax.texts] for ax in rounding.regions(beside).axes]
     assert words == [["empty, or a line"], ["empty"]]
 
 

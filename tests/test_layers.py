@@ -85,7 +85,7 @@ def faults(found: Callable[[Path], list[str]], paths: Iterable[Path]) -> dict[st
 
 
 def imported_names(tree: ast.AST, package: str = "bdia_numerics") -> Iterator[str]:
-    """Yield each import as a dotted name, `from a import b` as a.b, those inside functions included."""
+    """Yield each import as a dotted name, `from a import b` as a.b, those inside functions and by `Later` included."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -93,6 +93,8 @@ def imported_names(tree: ast.AST, package: str = "bdia_numerics") -> Iterator[st
             base = ".".join(package.split(".")[: len(package.split(".")) + 1 - node.level]) if node.level else ""
             module = ".".join(part for part in (base, node.module) if part)
             yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Later":
+            yield from (name.value.replace(":", ".") for name in node.args if isinstance(name, ast.Constant))
 
 
 def rooms_imported(source: str, package: str = "bdia_numerics") -> set[str]:
@@ -373,6 +375,7 @@ def test_circles_are_seen(a, b, found):
         ("analysis", "import bdia_numerics", [FACADE]),
         ("program", "from .runs import solve", ["runs"]),
         ("program", "from . import runs, spaces", ["runs"]),
+        ("runs", 'sheet = Later("bdia_numerics.analysis.sheet:datasheet")', ["analysis"]),
         ("runs", "import numpy\nfrom bdia_numerics import program\nfrom bdia_numerics.runs.encoding import x", []),
     ],
 )

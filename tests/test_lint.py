@@ -30,7 +30,7 @@ from bdia_numerics import (
 )
 from bdia_numerics.analysis.lint import measure
 from bdia_numerics.analysis.lint.grid_rules import GridRun, no_run
-from bdia_numerics.configs.levels import RatioLevels
+from bdia_numerics.configs.tables import RatioLevels
 
 # NumPy 2 against the tensors of this torch, inside diffusers.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -109,7 +109,7 @@ def test_the_commands(tmp_path):
         (["table", "--grid", "odd"], "grid='odd' is unknown"),
         (["table", "--nfe", "a"], "not a whole number"),
         (["table", "--nfe", "2"], "6 or more"),
-        (["table", "--images", "1"], "two images or more"),
+        (["table", "--images", "1"], "--images=1: give 2 or more"),
         (["table", "--solver", "bdai"], "BDIA"),
         (["edit", "--steps", "4"], "`bdia unet edit` is now `bdia edit`"),
     ],

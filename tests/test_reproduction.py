@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 
 from bdia_numerics import BDIA, DDIM, grids, names, schedules, solve
 from bdia_numerics.analysis.frechet import frechet_of_moments, joined, moments, scatter
-from bdia_numerics.claims import reproduced
+from bdia_numerics.claims import measured
 from bdia_numerics.cli import app
 from bdia_numerics.plots import tables
 from bdia_numerics.studies import cluster, given, load, protocols, run, save, tasks
@@ -33,7 +33,7 @@ from bdia_numerics.studies.given import ReproductionConfig, digests, read_moment
 from bdia_numerics.studies.reproduction import REPRODUCTION, half_width, rows, widened
 from bdia_numerics.studies.study import assemble, cells
 from bdia_numerics.torch import load as load_network
-from bdia_numerics.torch.networks.extractors import as_bytes, as_small_jpeg, extractor, features_of
+from bdia_numerics.torch.networks.features import as_bytes, as_small_jpeg, extractor, features_of
 from bdia_numerics.torch.networks.sampling import clipped_ddim, seeded
 
 HERE = Path(__file__).resolve().parent
@@ -465,7 +465,7 @@ def test_configurations_that_mean_nothing_are_refused(home, changes, words):
 
 
 def test_names_of_the_hub_are_not_paths(home):
-    from bdia_numerics.cli.reproduce import absolute
+    from bdia_numerics.cli.sweep import absolute
 
     assert absolute("google/ddpm-cifar10-32") == "google/ddpm-cifar10-32" and absolute(None) == ""
     assert absolute("own_features:corners") == "own_features:corners" and absolute("some.ckpt") == str(
@@ -588,56 +588,56 @@ THIRD = {data: [list(row) for row in own.values()] for data, own in protocols.FI
 
 def test_all_figures_within_their_intervals_are_measured(tmp_path):
     folders = [results(tmp_path / data, near(own), data=data) for data, own in THIRD.items()]
-    verdict, evidence, kind = reproduced.decided(folders)["table-3"]
+    verdict, evidence, kind = measured.decided(folders)["table-3"]
     assert (verdict, kind) == ("measured", "measured") and evidence.startswith("under protocol table-3: ")
     own = "table-3, CIFAR10, 18 steps: Heun 1.85 (1.75 to 1.95), published 1.85, BDIAHeun 1.79 (1.69 to 1.89), published 1.79"
     assert own in evidence.removeprefix("under protocol table-3: ").split("; ")
     # A part of the table decides nothing, if it is met.
-    verdict, evidence, kind = reproduced.decided(folders[:1])["table-3"]
+    verdict, evidence, kind = measured.decided(folders[:1])["table-3"]
     assert (verdict, kind) == ("open", "undecided") and "12 of 16 published figures" in evidence
 
 
 def test_a_figure_outside_is_refuted_where_the_protocol_is_published(tmp_path):
-    verdict, evidence, kind = reproduced.decided([results(tmp_path / "a", near(THIRD["CIFAR10"], 0.5))])["table-3"]
+    verdict, evidence, kind = measured.decided([results(tmp_path / "a", near(THIRD["CIFAR10"], 0.5))])["table-3"]
     assert (verdict, kind) == ("refuted", "refuted") and "2.35 (2.25 to 2.45), published 1.85" in evidence
 
 
 def test_and_stays_open_where_it_is_not(tmp_path):
     own = [list(row) for row in protocols.FIGURES["table-2"]["CIFAR10"].values()]
     folder = results(tmp_path / "a", near(own, 2.0), table="table-2", variant="quad")
-    verdict, evidence, kind = reproduced.decided([folder])["table-2"]
+    verdict, evidence, kind = measured.decided([folder])["table-2"]
     assert (verdict, kind) == ("open", "not reproduced under protocol table-2:quad")
     assert evidence.startswith("the paper does not state its grid; ") and "16.38" in evidence
     # The same by another protocol, of which the figures are met, is undecided until CelebA is run.
     other = results(tmp_path / "b", near(own), table="table-2", variant="trailing")
-    assert reproduced.decided([folder, other])["table-2"][::2] == ("open", "undecided")
+    assert measured.decided([folder, other])["table-2"][::2] == ("open", "undecided")
     claims = json.loads(bdia("verify", "--only", "table-2", "--results", folder, "--json").stdout)["claims"]
     assert (claims[0]["verdict"], claims[0]["kind"]) == ("open", "not reproduced under protocol table-2:quad")
 
 
 def test_one_run_and_stand_ins_decide_nothing(tmp_path):
     alone = results(tmp_path / "a", [[[9.0], [9.0]]] * 2)
-    assert reproduced.decided([alone])["table-3"][::2] == ("open", "undecided")
+    assert measured.decided([alone])["table-3"][::2] == ("open", "undecided")
     stand_in = results(tmp_path / "b", near(THIRD["CIFAR10"], 5.0), departs="10 images, not 50000")
-    verdict, evidence, _ = reproduced.decided([stand_in])["table-3"]
+    verdict, evidence, _ = measured.decided([stand_in])["table-3"]
     assert verdict == "needs-weights" and evidence.startswith("stand-ins decide nothing: 10 images, not 50000; ")
 
 
 def test_two_runs_meet_no_figure(tmp_path):
     """Student's factor makes their interval so wide that nearly any figure is in it; what even that excludes is excluded."""
     two = {data: [[[f - 0.1, f + 0.1] for f in row] for row in own] for data, own in THIRD.items()}
-    found = reproduced.decided([results(tmp_path / data, own, data=data) for data, own in two.items()])["table-3"]
+    found = measured.decided([results(tmp_path / data, own, data=data) for data, own in two.items()])["table-3"]
     assert found[::2] == ("open", "undecided")
     assert found[1].startswith("16 of 16 published figures are in no interval of 3 or more runs under one protocol; ")
     far = [[[9.0, 9.01]] * 2] * 2
-    assert reproduced.decided([results(tmp_path / "far", far)])["table-3"][0] == "refuted"
+    assert measured.decided([results(tmp_path / "far", far)])["table-3"][0] == "refuted"
 
 
 def test_a_figure_just_outside_its_own_interval_refutes_no_table(tmp_path):
     """0.3 away with half widths of 0.10: at 95% for each, one of 16 true figures is outside in every second table."""
     for away, verdict in ((0.3, "open"), (0.5, "refuted")):
         folder = results(tmp_path / str(away), near(THIRD["CIFAR10"], away))
-        assert reproduced.decided([folder])["table-3"][0] == verdict
+        assert measured.decided([folder])["table-3"][0] == verdict
     # Student's factor for two degrees of freedom is (2 p - 1) / sqrt(2 p (1 - p)) at the quantile p.
     high, usual = ((2 * p - 1) / math.sqrt(2 * p * (1 - p)) for p in (1 - 0.025 / 16, 0.975))
     assert widened(3, 16) == pytest.approx(high / usual, rel=1e-9)
@@ -649,7 +649,7 @@ def test_evidence_of_a_protocol_has_its_figures_alone(tmp_path):
         for data, own in protocols.FIGURES["table-2"].items():
             fids = near([list(row) for row in own.values()], away)
             folders.append(results(tmp_path / f"{data}-{variant}", fids, table="table-2", data=data, variant=variant))
-    verdict, evidence, _ = reproduced.decided(folders)["table-2"]
+    verdict, evidence, _ = measured.decided(folders)["table-2"]
     assert verdict == "measured" and evidence.startswith("under protocol table-2:trailing: ")
     assert evidence.count("table-2:trailing, ") == 6 and "table-2:quad" not in evidence
 
@@ -660,7 +660,7 @@ def test_figures_under_several_protocols_are_no_table(tmp_path):
     for data, variant in (("CIFAR10", "quad"), ("CelebA", "trailing")):
         own = [list(row) for row in protocols.FIGURES["table-2"][data].values()]
         folders.append(results(tmp_path / data, near(own), table="table-2", data=data, variant=variant))
-    verdict, evidence, kind = reproduced.decided(folders)["table-2"]
+    verdict, evidence, kind = measured.decided(folders)["table-2"]
     assert (verdict, kind) == ("open", "undecided")
     assert evidence.startswith("6 of 12 published figures are in no interval of 3 or more runs under one protocol")
 
@@ -670,7 +670,7 @@ def test_a_stand_in_whose_first_run_failed_is_still_one(tmp_path):
     fids[0][0] = [None] * 3
     folder = results(tmp_path / "a", fids, departs="10 images, not 50000")
     assert rows(load(folder / "reproduction.nc"))[0]["departs"] == "10 images, not 50000"
-    assert reproduced.decided([folder])["table-3"][0] == "needs-weights"
+    assert measured.decided([folder])["table-3"][0] == "needs-weights"
 
 
 def test_runs_that_failed_in_part_decide_nothing(tmp_path):
@@ -679,7 +679,7 @@ def test_runs_that_failed_in_part_decide_nothing(tmp_path):
     folder = results(tmp_path / "a", fids)
     first = rows(load(folder / "reproduction.nc"))[0]
     assert first["published"] == 1.85 and first["status"] == "ValueError: planted" and math.isnan(first["low"])
-    assert reproduced.decided([folder])["table-3"][::2] == ("open", "undecided")
+    assert measured.decided([folder])["table-3"][::2] == ("open", "undecided")
 
 
 def test_the_interval_is_that_of_one_more_run():

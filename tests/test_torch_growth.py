@@ -15,8 +15,7 @@ from bdia_numerics.program import NotInvertibleError  # noqa: E402
 from bdia_numerics.torch.networks.growth import growth, probed_defect  # noqa: E402
 from bdia_numerics.torch.networks.jacobians import array_jvp, array_model, linearised  # noqa: E402
 from bdia_numerics.torch.networks.models import NetworkModel  # noqa: E402
-from bdia_numerics.torch.networks.round_trips import SOLVERS, markdown, trips  # noqa: E402
-from bdia_numerics.torch.networks.steadiness import bits, repeatability  # noqa: E402
+from bdia_numerics.torch.networks.steadiness import SOLVERS, bits, markdown, repeatability, trips  # noqa: E402  # noqa: E402
 
 torch.set_num_threads(1)
 SCHEDULE = schedules.vp_linear()

@@ -13,11 +13,11 @@ from bdia_numerics import grids, models, names, schedules
 from bdia_numerics.analysis import (
     PRACTICAL,
     GridFamily,
+    Multistep,
     amplification,
     gaussian_jacobian,
     stability_polynomial,
 )
-from bdia_numerics.analysis.designing.templates import Multistep
 from bdia_numerics.analysis.measurement.errors import exact_states, root_mean_square, run_from
 from bdia_numerics.analysis.perturbation.amplification import evaluations
 from bdia_numerics.claims.bdia_order import require_order
@@ -27,8 +27,7 @@ from bdia_numerics.claims.multistep import vp_errors
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import Gaussian
 from bdia_numerics.program import Slot, invertibility, record_steps
-from bdia_numerics.runs.encoding import encode
-from bdia_numerics.runs.solving import solve
+from bdia_numerics.runs.encoding import encode, solve
 from bdia_numerics.solvers import (
     ALF,
     BDIA3,

@@ -22,7 +22,7 @@ from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, DDIM, Heun
 from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.later import sympy
+from bdia_numerics.spaces.later import scipy, sympy
 
 
 class Paths:
@@ -71,8 +71,7 @@ class Paths:
         """Return the integral of a function of s, with values of shape ``(*s, B)``, from the far end to the near one."""
         values = function(self._s(_points(2 * self._degree)))
         ends = chebyshev.chebval([1.0, -1.0], chebyshev.chebint(_coefficients(values)))
-        total: Array = (self.far - self.near) / 2 * (ends[..., 1] - ends[..., 0])
-        return total
+        return (self.far - self.near) / 2 * (ends[..., 1] - ends[..., 0])
 
     def carried(self, sign: int) -> Array:
         """Return the integral of y'' times the flow's derivative to the end (1), or over it, for the parasitic mode (-1)."""
@@ -80,15 +79,12 @@ class Paths:
 
 
 def _points(degree: int) -> Array:
-    points: Array = np.cos(np.pi * np.arange(degree + 1) / degree)
-    return points
+    return np.cos(np.pi * np.arange(degree + 1) / degree)
 
 
 def _coefficients(values: Any) -> Array:
     """Return the coefficients of the Chebyshev interpolant of values in `_points`."""
-    from scipy.fft import dct
-
-    found: Array = dct(np.asarray(values), type=1, axis=0) / (len(values) - 1)
+    found: Array = scipy.fft.dct(np.asarray(values), type=1, axis=0) / (len(values) - 1)
     found[[0, -1]] /= 2
     return found
 
@@ -99,8 +95,7 @@ def errors(
     """Return exact minus numerical z, or what `reading` makes of the registers, at the data end, one for each state."""
     exact = law.flow(z, grid.t[grid.n], grid.t[0], schedule)
     run = solve(solver, law.model(schedule), grid, z, start)
-    found: Array = (exact - (run.z if reading is None else reading(run.state.registers)))[:, 0]  # type: ignore[union-attr]
-    return found
+    return (exact - (run.z if reading is None else reading(run.state.registers)))[:, 0]  # type: ignore[union-attr]
 
 
 def require_order(coarse: float, fine: float, order: float, what: str, within: float = 0.3) -> float:
@@ -115,18 +110,12 @@ def require_order(coarse: float, fine: float, order: float, what: str, within: f
 
 def in_sigma_bar(schedule: Any, steps: Array, begin: float, end: float) -> Grid:
     """Return a grid whose steps in sigma/alpha, in sampling order, have given ratios."""
-    return _with_steps(schedule, steps, begin, end, lambda x: x, lambda x: x)
+    return grids.periodic(schedule, len(steps), pattern=steps[::-1], variable="sigma_bar", t_max=begin, t_min=end)
 
 
 def in_asinh(schedule: Any, steps: Array, begin: float, end: float) -> Grid:
     """Return a grid whose steps in asinh(sigma/alpha), in sampling order, have given ratios."""
-    return _with_steps(schedule, steps, begin, end, np.arcsinh, np.sinh)
-
-
-def _with_steps(schedule: Any, steps: Array, begin: float, end: float, to: Any, back: Any) -> Grid:
-    far, near = (to(float(schedule.sigma_bar(t))) for t in (begin, end))
-    inner = back(far + (near - far) * np.cumsum(steps)[:-1] / np.sum(steps))
-    return grids.from_timesteps(schedule, [begin, *(schedule.time("sigma_bar", s) for s in inner), end])
+    return grids.periodic(schedule, len(steps), pattern=steps[::-1], variable="asinh", t_max=begin, t_min=end)
 
 
 def alternating(n: int) -> Array:

@@ -99,10 +99,8 @@ def edict_order(
     found = (symbolic_order(solver(p)).order, *last.register_orders.values())
     require(found == (1, 1, 1), f"orders as printed, and of z and y at p = 1 with index i-1: {found}")
     lines = [_require(_shares(solver(Fraction(1, 2)), _READINGS["z"], np.ones), None, 1, "p = .5, (12) as printed, z")]
-    for q in (Fraction(4, 5),):
-        share = -float((1 - q) / (1 + q))
-        conserved = _shares(solver(q, shifted=True), lambda r, q=float(q): mean(q, r["z"], r["y"]), np.ones)  # type: ignore[misc]
-        lines.append(_require(conserved, share, 1, f"p = {float(q)}, index i-1, mean"))
+    conserved = _shares(solver(Fraction(4, 5), shifted=True), lambda r: mean(0.8, r["z"], r["y"]), np.ones)
+    lines.append(_require(conserved, -1 / 9, 1, "p = 0.8, index i-1, mean"))
     middle = _READINGS["mean"]
     as_printed = _shares(solver(1), middle, np.ones)
     lines.append(_require(as_printed, None, 1, "p = 1, as printed, mean"))
@@ -143,8 +141,7 @@ def cbdia_order(solver: Any = CBDIA) -> dict[str, Any]:
     expanded, double = symbolic_order(solver(g1, g2)), symbolic_order(solver(1, 0))
     require_same(expanded.ddim_ratio, (g1 + g2 - 1) / (1 - g1 + g2), "the part of DDIM's error")
     require(tuple(double.register_orders.values()) == (1, 1), f"(1, 0): {double.register_orders}")
-    lines = list(_measured(solver))
-    return {"lines": "; ".join(lines)}
+    return {"lines": "; ".join(_measured(solver))}
 
 
 def _measured(solver: Any) -> Iterator[str]:
@@ -231,8 +228,7 @@ def _measured_edm(solver: Any, share: Callable[[Any, str], Any]) -> tuple[float,
     coupled = paths.integral(lambda s: paths.growth(s) * paths.jacobian(s) * paths.second(s)) / 4
 
     def scaled(made: Any, steps: Callable[[int], Array], n: int) -> Array:
-        scaled_error: Array = n**2 * errors(law, schedule, made, z, in_sigma_bar(schedule, steps(n), FAR, NEAR))
-        return scaled_error
+        return n**2 * errors(law, schedule, made, z, in_sigma_bar(schedule, steps(n), FAR, NEAR))
 
     for g, base in ((0.0, "z"), (0.5, "z"), (1.0, "z"), (1.0, "z_hat")):
         predicted = (NEAR - FAR) ** 2 * (curved + share(g, base) * coupled)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from bdia_numerics import schedules
 from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted
 from bdia_numerics.claims.ledger import check, mutant, require
@@ -109,28 +111,20 @@ def score_is_the_conditional_mean(
     found = law([float(w) for w in weights], [[-1.0], [2.0]], [0.0, 0.0])
     for t, point in ((0.25, 0.3), (0.5, -1.2), (0.75, 2.0)):
         exact = float(score.subs({z: sympy.Rational(point), alpha: 1 - sympy.Rational(t), sigma: sympy.Rational(t)}))
-        got = float(found.score(_state(point), t, schedule)[0])
+        got = float(found.score(np.array([point]), t, schedule)[0])
         require(
             abs(got - exact) <= 1e-13 * (1 + abs(exact)),
             f"the library's score at z = {point}, t = {t} is {got}, not {exact}",
         )
-        noise = float(found.model(schedule)(_state(point), t)[0])
+        noise = float(found.model(schedule)(np.array([point]), t)[0])
         require(abs(noise + t * got) <= 1e-15 * (1 + abs(noise)), f"eps = {noise} is not -sigma score = {-t * got}")
     return {"seen": reading.seen()}
-
-
-def _state(z: float) -> Any:
-    import numpy as np
-
-    return np.array([z])
 
 
 class _ConditionalScore(GaussianMixture):
     """A mixture that takes the conditional score of the nearest component for the marginal one, as (5) is printed."""
 
     def _scaled_score(self, z: Any, t: Any, schedule: Any, *, noise: bool, **_: Any) -> Any:
-        import numpy as np
-
         alpha, sigma = schedule.alpha(t), schedule.sigma(t)
         nearest = min(np.ravel(self.means), key=lambda x: abs(float(z[0]) - alpha * x))
         score = -(z - alpha * nearest) / sigma**2

@@ -351,14 +351,12 @@ class _Variables:
         point = self.p.grid.point(i)
         f = point.alpha_dot / point.alpha
         g2 = 2 * point.sigma * point.sigma_dot - 2 * f * point.sigma * point.sigma
-        slope: Vector = f * x + g2 / (2 * point.sigma) * self.p.eps(x, i)
-        return slope
+        return f * x + g2 / (2 * point.sigma) * self.p.eps(x, i)
 
     def heun(self, base: Vector, d: Vector, i: int) -> Vector:
         """(35)-(36) from t_i, with d as the first slope."""
         h = self.time(i - 1) - self.time(i)
-        moved: Vector = base + h * (d / 2 + self.slope(base + h * d, i - 1) / 2)
-        return moved
+        return base + h * (d / 2 + self.slope(base + h * d, i - 1) / 2)
 
 
 VARIABLES = ("sigma_bar", "t")

@@ -77,13 +77,11 @@ class Formal:
 
     def forward(self, j: int, z: Vector) -> Vector:
         """Delta(t_j -> t_{j-1} | z), eq. (21)."""
-        increment: Vector = z * self.a(j) + self.eps(z, j) * self.b(j) - z
-        return increment
+        return z * self.a(j) + self.eps(z, j) * self.b(j) - z
 
     def backward(self, j: int, z: Vector) -> Vector:
         """Delta(t_{j-1} -> t_j | z), eq. (24)."""
-        increment: Vector = z / self.a(j) - self.eps(z, j - 1) * (self.b(j) / self.a(j)) - z
-        return increment
+        return z / self.a(j) - self.eps(z, j - 1) * (self.b(j) / self.a(j)) - z
 
     def step(self, solver: Solver, registers: Mapping[str, Vector]) -> dict[str, Vector]:
         """Run the solver, one step for every i, over the whole grid from given registers; return what they hold then."""
@@ -223,10 +221,15 @@ def any_slot() -> Levels:
     return Pointwise(SYMBOLS, point)
 
 
+def before_a_slot(solver: Solver) -> tuple[Trace, dict[str, Held]]:
+    """Return what a step of any slot is recorded on, and what the registers hold before it."""
+    shape, trace = structure(solver), Trace(any_slot())
+    return trace, {n: Held(trace.new(n), AnyIndex(lag)) for n, lag in zip(shape.registers, shape.lags, strict=True)}
+
+
 def for_every_slot(solver: Solver) -> None:
     """Require the step not to look at its index, so that what holds in one slot holds in all."""
-    shape, trace = structure(solver), Trace(any_slot())
-    held = {name: Held(trace.new(name), AnyIndex(lag)) for name, lag in zip(shape.registers, shape.lags, strict=True)}
+    trace, held = before_a_slot(solver)
     solver.step(Recorder(trace, AnyIndex(), held))
 
 

@@ -272,7 +272,7 @@ def decide(
     show
         What of `Check.shows` to make as well, by name.
     results
-        Verdict, evidence and kind of claims that somebody's results decide (`claims.reproduced`), by id.
+        Verdict, evidence and kind of claims that somebody's results decide (`claims.measured`), by id.
     """
     registered, chosen, known = checks(), select(only), statements()
     first: dict[int, str] = {}

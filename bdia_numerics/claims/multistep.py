@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache, partial
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,7 @@ from bdia_numerics.claims.ledger import CheckFailed, check, mutant, require
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import NotInvertibleError, Slot, invertibility, structure
 from bdia_numerics.runs.solving import solve
-from bdia_numerics.solvers import BDIA2
-from bdia_numerics.solvers.bdia import BDIA
-from bdia_numerics.solvers.bdia_deis import BDIADEIS
-from bdia_numerics.solvers.bdia_dpm_solver_pp import BDIADPMSolverPP
-from bdia_numerics.solvers.bdia_plms import BDIAPLMS
-from bdia_numerics.solvers.belm import OBELM
-from bdia_numerics.solvers.ddim import DDIM
-from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP
-from bdia_numerics.solvers.heun import Heun
+from bdia_numerics.solvers import BDIA, BDIA2, BDIADEIS, BDIAPLMS, DDIM, OBELM, BDIADPMSolverPP, DPMSolverPP, Heun
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import sympy
 
@@ -106,9 +99,7 @@ def obelm_is_bdia(solver: Any = OBELM, slow: Fraction = Fraction(3, 8)) -> dict[
 
 def _response(solver: Any, n: int, lengths: tuple[int, int]) -> Fraction:
     """Return the response to a perturbed start after n steps, an even number, whose lengths alternate in sampling order."""
-    s = [Fraction(0)]
-    for k in range(n):
-        s.append(s[-1] + lengths[1 - k % 2])
+    s = list(accumulate((lengths[1 - k % 2] for k in range(n)), initial=Fraction(0)))
     grid = grids.from_values(s, [Fraction(1)] * (n + 1), s)
     zero, one = (np.array([Fraction(k)], dtype=object) for k in (0, 1))
     return solve(solver, lambda z, t: 0 * z, grid, zero, start=[one]).z[0]

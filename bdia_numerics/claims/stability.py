@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -214,29 +215,21 @@ def bdia_is_conformally_symplectic(solver: Any = BDIA, factor: Callable[..., Any
     require(not strangers, f"the step uses {strangers}, so its Jacobian has other blocks")
     own, middle, slope = (after["z"].coefficient(name) for name in ("z_2", "z_1", e))
     E, Et = sympy.symbols("E E_T", commutative=False)  # d eps/dz and its transpose, of any size
-    M, Mt = _blocks(0, 1, own, middle + slope * E), _blocks(0, own, 1, middle + slope * Et)
-    form = _blocks(0, 1, -1, 0)
-    got = _times(_times(Mt, form), M)
+    M, Mt = (sympy.Matrix([[0, 1], [own, middle + slope * x]]) for x in (E, Et))
+    form = sympy.Matrix([[0, 1], [-1, 0]])
+    got = Mt.T * form * M
     defect = factor(p.a, p.b, g)
-    for (i, j), value in got.items():
-        wanted = -g * form[i, j] + (defect * (E - Et) if (i, j) == (1, 1) else 0)
+    for i, j in product(range(2), repeat=2):
+        value, wanted = got[i, j], -g * form[i, j] + (defect * (E - Et) if (i, j) == (1, 1) else 0)
         require(_is_zero(value - wanted), f"block {i}{j} of M^T Omega M + gamma Omega should be {wanted}, is {value}")
     # M is the exchange of the two registers after a block triangular matrix with gamma I and I on its diagonal.
-    split = _times(_blocks(0, 1, 1, 0), _blocks(own, middle + slope * E, 0, 1))
-    require(all(_is_zero(split[k] - M[k]) for k in M), "M is not an exchange of registers times a triangular matrix")
+    split = sympy.Matrix([[0, 1], [1, 0]]) * sympy.Matrix([[own, middle + slope * E], [0, 1]])
+    require(all(map(_is_zero, split - M)), "M is not an exchange of registers times a triangular matrix")
     require(_is_zero(own - g), f"the oldest state enters with {own}")
     found = step_determinants(solver(g), grids.symbolic(3))
     require(found == (-g, -g), f"the determinants are the powers of {found}, not of -gamma")
     level, planted = _measured(solver, factor)
     return {"level": level, "planted": planted}
-
-
-def _blocks(a: Any, b: Any, c: Any, d: Any) -> dict[tuple[int, int], Any]:
-    return {(0, 0): sympy.sympify(a), (0, 1): sympy.sympify(b), (1, 0): sympy.sympify(c), (1, 1): sympy.sympify(d)}
-
-
-def _times(left: dict[tuple[int, int], Any], right: dict[tuple[int, int], Any]) -> dict[tuple[int, int], Any]:
-    return {(i, j): sum(left[i, k] * right[k, j] for k in (0, 1)) for i in (0, 1) for j in (0, 1)}
 
 
 def _is_zero(value: Any) -> bool:

@@ -15,10 +15,14 @@ from bdia_numerics.cli.options import (
     OneGrid,
     OneSolver,
     counting,
+    editing,
     figure_path,
+    networks,
+    plots,
     require_torch,
     save_figure,
     say,
+    tensors,
 )
 from bdia_numerics.runs.files import check
 from bdia_numerics.texts import listed, whole
@@ -97,12 +101,6 @@ def edit(
     """
     require_torch()
 
-    from bdia_numerics import plots
-    from bdia_numerics.torch.editing import drawn, open_pipeline, psnr
-    from bdia_numerics.torch.editing.images import pixels
-    from bdia_numerics.torch.editing.methods import way_of
-    from bdia_numerics.torch.tensors import dtype_named
-
     if plots.available():
         figure_path(figure)
     check("--save", save, (".safetensors",))
@@ -110,36 +108,31 @@ def edit(
         raise ValueError("IMAGE is missing: give the picture that is to be edited")
     methods = (solver, *listed(baselines))
     for one in methods:
-        way_of(one)  # refuses a name before anything is run
-    pipe = open_pipeline(pipeline, controlnet=controlnet, device=device, dtype=dtype_named(dtype))
+        editing.methods.way_of(one)  # refuses a name before anything is run
+    pipe = editing.open_pipeline(pipeline, controlnet=controlnet, device=device, dtype=tensors.dtype_named(dtype))
     labelled = hasattr(pipe, "labels")
     shipped = pipeline is None
     told = _read(labelled, source_prompt or (SOURCE if shipped else None), prompt or (list(TARGETS) if shipped else []))
-    source: Any = image if image is not None else drawn(pipe, told[0], seed)
+    source: Any = image if image is not None else editing.drawn(pipe, told[0], seed)
     if mask is not None:
-        shown = pixels("image", source, 3)
-        psnr(shown, shown, mask)  # refuses a mask before anything is run
+        shown = editing.images.pixels("image", source, 3)
+        editing.psnr(shown, shown, mask)  # refuses a mask before anything is run
     options = {
         "steps": steps, "guidance_scale": guidance, "strength": strength, "negative_prompt": negative_prompt,
         "control_image": control and [str(control)], "grid": grid, "dequantise": dequantise or False, "generator": seed,
     }  # fmt: skip
-    head = {
-        "pipeline": pipeline or "mnist",
-        "image": None if image is None else str(image),
-        "source": told[0],
-        "wanted": told[1],
-    }
     with counting("", len(methods) * (len(told[1]) + 2)) as advance:
         rows = [
             _row(pipe, source, told, one, options, advance, fine, mask, k == 0, save if k == 0 else None)
             for k, one in enumerate(methods)
         ]
-    found = {**head, "steps": steps, "strength": strength, "seed": seed, "dtype": dtype, "device": device}
-    found |= {"guidance": rows[0][1]["guidance"], "methods": [row for _, row in rows], "notes": []}
+    found = {
+        "pipeline": pipeline or "mnist", "image": None if image is None else str(image), "source": told[0], "wanted": told[1],
+        "steps": steps, "strength": strength, "seed": seed, "dtype": dtype, "device": device,
+        "guidance": rows[0][1]["guidance"], "methods": [row for _, row in rows], "notes": [] if plots.available() else [plots.MISSING],
+    }  # fmt: skip
     if plots.available():
         _draw(rows, found, figure)
-    else:
-        found["notes"] = [plots.MISSING]
     say(found, _lines, as_json)
     raise typer.Exit(int(any(row["status"] != "ok" for _, row in rows[:1])))
 
@@ -159,12 +152,10 @@ def _row(
     fine: int, mask: Any, repeats: bool, save: Path | None,
 ) -> tuple[list[Any], dict[str, Any]]:  # fmt: skip
     """Return the pictures of one method, the source first, and its numbers."""
-    from bdia_numerics.torch.editing import invert
-
     labelled = hasattr(pipe, "labels")
     made = {"labels" if labelled else "prompt": told[0]}
     advance(f"{solver}", 0)
-    inv = invert(pipe, source, solver=solver, **made, **options)
+    inv = editing.invert(pipe, source, solver=solver, **made, **options)
     if save is not None:
         inv.save(save)
     advance(f"{solver}")
@@ -178,17 +169,12 @@ def _row(
     pictures = [inv.source, back.images, *(one.images for one in edits)]
     read = None
     if labelled and pipe.data == "mnist":
-        from bdia_numerics.torch.networks.features import predicted
-
-        read = [int(predicted(2 * x - 1)[0]) for x in pictures]
+        read = [int(networks.features.predicted(2 * x - 1)[0]) for x in pictures]
     numbers = {"solver": solver, "guidance": inv.guidance, **asdict(report), "read": read, "lines": report.lines()}
     return [x[0].permute(1, 2, 0).numpy() for x in pictures], numbers
 
 
 def _draw(rows: list[tuple[list[Any], dict[str, Any]]], found: dict[str, Any], path: Path) -> None:
-    from bdia_numerics.plots.pictures import edits
-    from bdia_numerics.torch.editing.methods import title_of
-
     behind = [
         ("latents return with an\nRMS error of {latents_error:.2g}" if row["differing"] else "returns exactly").format(
             **row
@@ -201,9 +187,9 @@ def _draw(rows: list[tuple[list[Any], dict[str, Any]]], found: dict[str, Any], p
     labels = isinstance(found["source"], int)
     heads = ["source", "reconstruction", *(f"as label {one}" if labels else f"as “{one}”" for one in found["wanted"])]
     said = f"label {found['source']}" if labels else f"“{found['source']}”" if found["source"] else "no prompt"
-    drawn = edits(
+    drawn = plots.pictures.edits(
         [pictures for pictures, _ in rows],
-        [title_of(row["solver"]) for _, row in rows],
+        [editing.methods.title_of(row["solver"]) for _, row in rows],
         heads,
         behind,
         f"Inverted under {said}",

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +20,21 @@ from typer.core import TyperCommand
 from bdia_numerics import names, solvers
 from bdia_numerics.cli import schemas
 from bdia_numerics.runs.files import check, write
+from bdia_numerics.spaces.later import Later
 from bdia_numerics.texts import listed, real, whole
+
+# Rooms and libraries that take long to import: a command waits for those alone that it uses.
+analysis = Later("bdia_numerics.analysis")
+claims = Later("bdia_numerics.claims")
+editing = Later("bdia_numerics.torch.editing")
+engine = Later("bdia_numerics.studies.engine")
+networks = Later("bdia_numerics.torch.networks")
+plots = Later("bdia_numerics.plots")
+rich = Later("rich")
+runs = Later("bdia_numerics.runs")
+site = Later("bdia_numerics.pages")
+studies = Later("bdia_numerics.studies")
+tensors = Later("bdia_numerics.torch.tensors")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 Figure = Annotated[Path | None, typer.Option("--figure", metavar="PATH", help="Draw it: .png, .pdf or .svg.")]
@@ -142,9 +157,9 @@ def visible(text: str) -> str:
 
 def console(width: int = 160) -> Any:
     """Return a console; `width` holds where the output is not a terminal, since 80 columns would cut words."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout is not None and sys.stdout.isatty() else width, highlight=False)
+    return rich.console.Console(
+        width=None if sys.stdout is not None and sys.stdout.isatty() else width, highlight=False
+    )
 
 
 Cells = Sequence[tuple[str, str]]
@@ -160,10 +175,7 @@ def show_table(
     yet becomes a block for each row if most rows have a text of more than half the width; and otherwise a table for each run of equal
     first cells, each in parts of as many columns as there is room for.
     """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
+    text_of = rich.text.Text
     pairs = ([(visible(c[0]), c[1]) if isinstance(c, tuple) else (visible(str(c)), "") for c in row] for row in rows)
     out = console(width)
     for title, titles, lines in _parts(heads, list(pairs), whole, out.width):
@@ -172,12 +184,12 @@ def show_table(
             loose := [k for k, w in enumerate(widths) if w > least[k]]
         ):
             widths[max(loose, key=lambda k: widths[k])] -= 1
-        made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=any(titles))
+        made = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=any(titles))
         for name, wide in zip(titles, widths, strict=True):
             made.add_column(name, width=wide, overflow="fold")
         for line in lines:
-            made.add_row(*(Text(text, colour) for text, colour in line))
-        out.print(*filter(None, [title and Text(f"\n{title}", "bold")]), made, sep="\n")
+            made.add_row(*(text_of(text, colour) for text, colour in line))
+        out.print(*filter(None, [title and text_of(f"\n{title}", "bold")]), made, sep="\n")
 
 
 GAP = 3
@@ -224,10 +236,9 @@ def _runs(rows: Sequence[Cells], count: int) -> Iterator[tuple[Cells, Iterator[C
 
 def _widths(heads: Sequence[str], rows: Iterable[Cells], whole: Sequence[str]) -> tuple[list[int], list[int]]:
     """Return the widths of columns without a break, and with all that may be."""
-    from rich.cells import cell_len
 
     def longest(parts: Iterable[str]) -> int:
-        return max(map(cell_len, parts), default=0)
+        return max(map(rich.cells.cell_len, parts), default=0)
 
     widest, least = [], []
     for head, *cells in zip(heads, *([text for text, _ in row] for row in rows), strict=True):
@@ -240,21 +251,13 @@ def _widths(heads: Sequence[str], rows: Iterable[Cells], whole: Sequence[str]) -
 
 def progress() -> Any:
     """Return a progress bar on standard error, silent where that is not a terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    error = Console(stderr=True)
-    counted = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn())
-    columns = (*counted, TimeElapsedColumn(), TextColumn("so far,"), TimeRemainingColumn(), TextColumn("to go"))
+    bars, error = rich.progress, rich.console.Console(stderr=True)
+    counted = (bars.TextColumn("{task.description:<14}"), bars.BarColumn(), bars.MofNCompleteColumn())
+    times = (bars.TimeElapsedColumn(), bars.TextColumn("so far,"), bars.TimeRemainingColumn(), bars.TextColumn("to go"))
     # Half an hour, since a step of a long run takes longer than the half minute that rich remembers.
-    return Progress(*columns, console=error, transient=True, disable=not error.is_terminal, speed_estimate_period=1800)
+    return bars.Progress(
+        *counted, *times, console=error, transient=True, disable=not error.is_terminal, speed_estimate_period=1800
+    )
 
 
 @contextmanager
@@ -324,24 +327,17 @@ def _finite(x: Any) -> Any:
 
 def figure_path(path: Path | None, option: str = "--figure") -> None:
     """Raise ValueError, before anything is measured, for a figure that cannot be drawn or written."""
-    from bdia_numerics.plots import MISSING, available
-
     check(option, path, (".png", ".pdf", ".svg"))
-    if path is not None and not available():
-        raise ValueError(MISSING)
+    plots.required(asked=path)
 
 
 def save_figure(path: Path, figure: Any) -> None:
     """Write a figure in the format of its suffix."""
-    from bdia_numerics.plots import image
-
-    write(path, image(figure, format=path.suffix.lstrip(".").lower()))
+    write(path, plots.image(figure, format=path.suffix.lstrip(".").lower()))
 
 
 def require_torch() -> None:
     """Raise ImportError with the extra's name unless the extra torch is installed."""
-    from importlib.util import find_spec
-
     missing = [name for name in ("torch", "diffusers", "safetensors") if find_spec(name) is None]
     if missing:
         raise ImportError(f"{', '.join(missing)} is not installed: pip install 'bdia_numerics[torch]'")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, counting, put_json, show_table
+from bdia_numerics.cli.options import AsJson, counting, plots, put_json, show_table, site, studies
 from bdia_numerics.runs.files import check, write
 from bdia_numerics.spaces.later import Later
 from bdia_numerics.texts import one_of
@@ -17,13 +17,7 @@ from bdia_numerics.texts import one_of
 if TYPE_CHECKING:
     from bdia_numerics.pages.documents import Document
 
-design = Later("bdia_numerics.studies.study")
-documents = Later("bdia_numerics.pages.documents")
-drawn = Later("bdia_numerics.plots.figures")
-explorer = Later("bdia_numerics.pages.explorer")
 gallery = Later("bdia_numerics.pages.figures")
-plots = Later("bdia_numerics.plots")
-template = Later("bdia_numerics.pages.template")
 
 
 def figures(
@@ -43,20 +37,19 @@ def figures(
     as_json: AsJson = False,
 ) -> None:
     """Draw the paper's figures from saved data, as PDF and PNG, with a manifest of the data and settings behind each."""
-    if not plots.available():
-        raise ValueError(plots.MISSING)
-    names = _names(only, list(drawn.FIGURES))
+    plots.required()
+    names = _names(only, list(plots.figures.FIGURES))
     kinds = tuple(kind.strip() for kind in formats.split(","))
     if unknown := [kind for kind in kinds if kind not in ("pdf", "png", "svg")]:
         raise ValueError(f"--formats={unknown[0]} is none of pdf, png, svg")
     if as_list:
-        _list_figures(names, drawn.FIGURES, gallery, as_json)
+        _list_figures(names, plots.figures.FIGURES, gallery, as_json)
         return
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out={out} is a file: give another folder")
     if out.is_dir():
         check("--out", out / "manifest.json")
-    folder = _recomputed(names, drawn.FIGURES, data or out / "data") if recompute else _folder(data, gallery)
+    folder = _recomputed(names, plots.figures.FIGURES, data or out / "data") if recompute else _folder(data, gallery)
     with counting("figures", len(names)) as advance:
         manifest, missing = gallery.draw(names, folder, out, formats=kinds, advance=advance)
     if as_json:
@@ -87,7 +80,7 @@ def _recomputed(names: list[str], known: Any, folder: Path) -> Path:
     for key in dict.fromkeys(key for name in names for key in known[name].data):
         file = gallery.DATA[key]
         typer.echo(f"{key}: study {file.study}, about {file.minutes:g} min of one core", err=True)
-        with counting(key, sum(1 for _ in design.cells(*gallery.study_of(file)))) as advance:
+        with counting(key, sum(1 for _ in studies.study.cells(*gallery.study_of(file)))) as advance:
             gallery.recompute(key, folder, advance=advance)
     return folder
 
@@ -127,15 +120,15 @@ def explore(
 
     It needs a browser with JavaScript, and no network. Its address holds every choice, so that a view can be shared as a link.
     """
-    template.require_pages(asked=True)
+    site.template.require_pages(asked=True)
     if preset is not None:
-        one_of("preset", preset, explorer.PRESETS)
+        one_of("preset", preset, site.explorer.PRESETS)
     check("--out", out)
     place = out or Path(mkdtemp(prefix="bdia-")) / "explorer.html"
-    write(place, page := explorer.render())
+    write(place, page := site.explorer.render())
     if out is None:
         webbrowser.open(f"{place.absolute().as_uri()}#{preset or ''}")
-    presets = {name: says for name, (says, _) in explorer.PRESETS.items()}
+    presets = {name: says for name, (says, _) in site.explorer.PRESETS.items()}
     if as_json:
         put_json({"page": str(place), "bytes": len(page.encode()), "presets": presets})
         return
@@ -165,7 +158,7 @@ def pages(
     """
     from bdia_numerics.cli.reference import SCHEMAS, page_of
 
-    known = {**documents.DOCUMENTS, "commands": page_of(context.find_root().command), "json": SCHEMAS}
+    known = {**site.documents.DOCUMENTS, "commands": page_of(context.find_root().command), "json": SCHEMAS}
     if unknown := [name for name in names or () if name not in known]:
         raise ValueError(f"{unknown[0]} is none of {', '.join(known)}")
     chosen = {name: page for name, page in known.items() if not names or name in names}
@@ -176,11 +169,10 @@ def pages(
     if names and left:
         name, minutes = next(iter(left.items()))
         raise ValueError(f"{name} is made from runs, {minutes}: give --recompute")
-    if not plots.available():
-        raise ValueError(plots.MISSING)
+    plots.required()
     with counting("pages", len(chosen) - len(left)) as advance:
-        found = documents.make(
-            list(chosen), root=documents.checkout(), out=out, recompute=recompute, advance=advance, documents=known
+        found = site.documents.make(
+            list(chosen), root=site.documents.checkout(), out=out, recompute=recompute, advance=advance, documents=known
         )
     if as_json:
         put_json({"pages": found, "left": left})

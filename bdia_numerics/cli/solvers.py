@@ -1,4 +1,4 @@
-"""What is known of solvers: `bdia list`, read off their programs and docstrings, and `bdia datasheet` of one of them."""
+"""What is known of solvers: `bdia list`, read off programs and docstrings, `bdia datasheet` of one, and `bdia design` of new ones."""
 
 from __future__ import annotations
 
@@ -11,27 +11,35 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
-from bdia_numerics import grids, names, program, schedules, solvers
+from bdia_numerics import grids, names, problems, program, schedules, solvers
 from bdia_numerics.cli.options import (
     AsJson,
+    Distribution,
+    Figure,
     Html,
+    ScheduleName,
+    analysis,
     console,
     counting,
+    figure_path,
     known_solvers,
+    plots,
     put_json,
+    runs,
+    save_figure,
     show_table,
+    site,
+    visible,
 )
+from bdia_numerics.formulas import number
 from bdia_numerics.runs.files import check, fingerprint, write
 from bdia_numerics.spaces.later import Later
-from bdia_numerics.texts import one_of
+from bdia_numerics.texts import one_of, ratio, refuse
 
-order = Later("bdia_numerics.analysis.expansion.order")
-page = Later("bdia_numerics.pages.datasheet")
-runs = Later("bdia_numerics.runs.encoding")
 sheet = Later("bdia_numerics.analysis.sheet.datasheet")
-template = Later("bdia_numerics.pages.template")
 
 
 ORDERS = {
@@ -49,7 +57,7 @@ ORDERS = {
 
 def proved_orders(solver: Any) -> tuple[int, int]:
     """Return the orders on smooth and on rough grids that follow from the program."""
-    found = order.symbolic_order(solver)
+    found = analysis.symbolic_order(solver)
     return found.order_smooth, found.order_rough
 
 
@@ -165,14 +173,12 @@ def row(name: str, make: Any) -> dict[str, Any]:
 
 
 def _bit_exact(solver: Any) -> str:
-    import numpy as np
-
     # The arithmetic is tried, not what long steps at t = 1 do.
     grid = grids.uniform(schedules.vp_linear(), 6, t_max=0.5, t_min=0.1)
     z = np.linspace(-1, 1, 5)
     start = dict.fromkeys(solver.registers, z) if hasattr(solver, "given") else None
     try:
-        found = runs.bit_exact_round_trip(solver, lambda z, t: z / 2, grid, z, start=start)
+        found = runs.encoding.bit_exact_round_trip(solver, lambda z, t: z / 2, grid, z, start=start)
     except (program.NotOnLatticeError, TypeError) as error:
         return f"no: {program.refusal(error)}"
     return "yes" if found.differing_bits == 0 and found.status.ok else f"no: {found.status}"
@@ -191,13 +197,13 @@ def show_datasheet(
     as_json: AsJson = False,
 ) -> None:
     """Print what is proved of a solver, what its runs show (a few seconds), and where the two differ."""
-    template.require_pages(html)
+    site.template.require_pages(html)
     check("--html", html)
     chosen = names.solver(solver)
     with counting("proving", None if proved_only else sheet.PARTS) as advance:
         found = sheet.datasheet(chosen, measured=not proved_only, progress=lambda part: advance(part[:14]))
     if html is not None:
-        write(html, page.render(found, chosen))
+        write(html, site.datasheet.render(found, chosen))
     if as_json:
         put_json(found.as_dict())
         return
@@ -209,3 +215,94 @@ def _print(found: Any) -> None:
         console().print(title, style="bold", markup=False)
         show_table(("", ""), [((label, "dim"), text) for label, text in rows])
         typer.echo()
+
+
+def design(
+    template: Annotated[
+        str,
+        typer.Option(
+            "--template",
+            help="two-step, three-step, four-step, five-step, increments; or file.py:Class, a step program with sympy symbols.",
+        ),
+    ] = "four-step",
+    order: Annotated[int, typer.Option(help="That the solvers shall have.")] = 4,
+    stable: Annotated[str, typer.Option(help="Where the root condition holds: both, sample, encode or none.")] = "both",
+    at_most_amplification: Annotated[
+        float | None,
+        typer.Option("--at-most-amplification", help="A bound on how many times a run enlarges errors of its start."),
+    ] = None,
+    symmetric: Annotated[
+        bool, typer.Option("--symmetric", help="Take the named template with symmetric weights.")
+    ] = False,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Take steps without an exact inverse, too.")
+    ] = False,
+    order_on: Annotated[
+        str, typer.Option(help="On which grids the order is asked for: uniform, smooth or rough.")
+    ] = "uniform",
+    variable: Annotated[
+        str | None,
+        typer.Option(
+            help="What the steps of a named template are of: sigma_bar, t or angle.",
+            show_default="angle, where that is, else sigma_bar, or t",
+        ),
+    ] = None,
+    schedule: ScheduleName = "vp_linear",
+    distribution: Distribution = "gaussian:0.5",
+    steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 40,
+    t_max: Annotated[str | None, typer.Option(help="Noise end of the grid.")] = None,
+    t_min: Annotated[str | None, typer.Option(help="Data end of the grid.")] = None,
+    figure: Figure = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the solvers of a template that have an order, and the best of them on a schedule: error against amplification.
+
+    It prints the family in symbols, and of the solvers to which none is better in both respects the predicted error, that of a run, and
+    how many times sampling and inverting enlarge errors of the first states.
+    """
+    figure_path(figure)
+    law, levels = names.distribution(distribution), names.schedule(schedule)
+    if not isinstance(law, problems.Gaussian) or law.dimension != 1 or law.mean.any():
+        raise ValueError(f"--distribution={distribution} is not a Gaussian on the line with mean 0: write gaussian:0.5")
+    ends = {
+        name: ratio(f"--{name.replace('_', '-')}", text) for name, text in (("t_max", t_max), ("t_min", t_min)) if text
+    }
+    if names.module_of(template) is None:
+        variable = variable or analysis.designing.search.natural(template, levels, **ends)
+        given: Any = analysis.multistep(template, symmetric=symmetric, variable=variable)
+    else:
+        refuse(
+            (symmetric, f"--symmetric: {template} has weights of its own: leave it out"),
+            (variable, f"--variable={variable}: {template} has a variable of its own: leave it out"),
+        )
+        given = names.solver(template)
+    with counting("members", None) as advance:
+        found = analysis.design(
+            given,
+            order=order,
+            schedule=levels,
+            steps=steps,
+            invertible=not approximate,
+            stable=None if stable == "none" else stable,
+            at_most_amplification=at_most_amplification,
+            order_on=order_on,
+            variance=float(law.cov.ravel()[0]),
+            progress=advance,
+            **ends,
+        )
+    if figure is not None:
+        save_figure(figure, plots.results.figure(found))
+    if as_json:
+        put_json({"template": template, "schedule": schedule, **found.as_dict()})
+        return
+    _print_design(found)
+
+
+def _print_design(found: Any) -> None:
+    for about, text in found.said():
+        typer.echo(visible(f"{about}: {text}"))
+    rows = found.rows()
+    show_table(tuple(rows[0]), [[number(x) if isinstance(x, float) else x for x in row.values()] for row in rows])
+    typer.echo(visible(str(found)))
+    if same := found.same():
+        typer.echo(f"the same steps: {', '.join(same)}")

@@ -27,22 +27,19 @@ from bdia_numerics.cli.options import (
     counting,
     figure_path,
     parts,
+    plots,
     put_json,
     require_torch,
     save_figure,
     show_table,
+    studies,
 )
 from bdia_numerics.solvers import BDIA
-from bdia_numerics.spaces.later import Later
 from bdia_numerics.texts import listed, ratio, wholes
 
 if TYPE_CHECKING:
     from bdia_numerics.studies import Study
 
-design = Later("bdia_numerics.studies.study")
-plots = Later("bdia_numerics.plots")
-records = Later("bdia_numerics.studies.records")
-studies = Later("bdia_numerics.studies")
 
 ROWS = 40
 """Rows of a table that `bdia sweep` prints."""
@@ -51,20 +48,20 @@ ROWS = 40
 def show(study: Study, config: Any, figure: Path | None, as_json: bool) -> None:
     """Run a study in this process, write its figure where a path is given, and print its table or its JSON."""
     figure_path(figure)
-    with counting(study.name[:14], len(design.work(study, config))) as advance:
+    with counting(study.name[:14], len(studies.study.work(study, config))) as advance:
         found = studies.run(study, config, advance=advance)
     if figure is not None:
         save_figure(figure, plots.figure_of(study, found))
         typer.echo(f"figure: {figure}", err=True)
     if as_json:
-        put_json(records.data(study, found))
+        put_json(studies.records.data(study, found))
     else:
         show_rows(study, found)
 
 
 def show_rows(study: Study, found: Any, most: int | None = None) -> None:
     """Print a study's table, at most so many rows of it."""
-    caption, heads, rows = records.table(study, found)
+    caption, heads, rows = studies.records.table(study, found)
     if not rows:
         return
     if caption:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from bdia_numerics import names
+from bdia_numerics import names, program
 from bdia_numerics.cli.options import (
     AsJson,
     Figure,
@@ -18,14 +19,19 @@ from bdia_numerics.cli.options import (
     OneGrid,
     OneSolver,
     TrustPickle,
+    analysis,
     counting,
     figure_path,
+    networks,
+    plots,
     require_torch,
+    runs,
     save_figure,
     say,
     show_table,
+    tensors,
 )
-from bdia_numerics.texts import wholes
+from bdia_numerics.texts import refuse, wholes
 
 
 class Sampling(TyperGroup):
@@ -85,42 +91,33 @@ def draw_samples(
     The grid is trailing by default where training steps are numbered: leading ends with a short slot, in which gamma = 1 magnifies errors.
     """
     require_torch()
-    from dataclasses import asdict
-
-    from bdia_numerics import plots
-    from bdia_numerics.runs.inversion import named
-    from bdia_numerics.torch.networks.models import doubt
-    from bdia_numerics.torch.networks.sampling import noise, sample
-    from bdia_numerics.torch.tensors import dtype_named
-
     if count < 1 or fine < 0 or 0 < fine < 4:
         raise ValueError(f"--count={count} --fine={fine}: pass at least one image, and 0 or at least 4 slots")
     if plots.available():
         figure_path(figure)
-    chosen, kind, method = names.solver(solver), dtype_named(dtype), named(inversion)
+    chosen, kind, method = names.solver(solver), tensors.dtype_named(dtype), runs.inversion.named(inversion)
     loaded = load_network(path, device, kind, trust_pickle=trust_pickle)
     spacing = grid or loaded.best_spacing
     times = loaded.grid(steps, spacing)
     given = labels_of(labels, count, loaded.labels)
     guidance = (1.0 if loaded.null_label is None else 2.0) if guidance is None else guidance
     model = loaded.model(given, guidance=guidance)
-    z = noise((count, *loaded.shape), times, seed, dtype=kind, device=device)
-    doubts = [said] if (said := doubt(model, times, z)) else []
+    z = networks.sampling.noise((count, *loaded.shape), times, seed, dtype=kind, device=device)
+    doubts = [said] if (said := networks.models.doubt(model, times, z)) else []
     with counting("", 4 if fine else 2) as advance:
-        result = sample(
+        result = networks.sampling.sample(
             chosen, model, times, z, fine=fine, method=method, watch=lambda what: advance(what, int(what != "sampling"))
         )
     for said in doubts:
         warnings.warn(said, stacklevel=2)
     numbers = asdict(result)
     images = numbers.pop("images")
-    head = {
-        "network": path or "mnist", "solver": names.written(chosen), "steps": steps, "spacing": spacing, "dtype": dtype, "device": device,
-        "guidance": guidance, "labels": given, "seed": seed,
-    }  # fmt: skip
     notes = [note for note in loaded.notes if note not in loaded.altered]
-    found = {**head, **numbers, "recognised": loaded.recognised(images, given), "warnings": [*loaded.altered, *doubts]}
-    found["notes"] = notes if plots.available() else [*notes, plots.MISSING]
+    found = {
+        "network": path or "mnist", "solver": names.written(chosen), "steps": steps, "spacing": spacing, "dtype": dtype, "device": device,
+        "guidance": guidance, "labels": given, "seed": seed, **numbers, "recognised": loaded.recognised(images, given),
+        "warnings": [*loaded.altered, *doubts], "notes": notes if plots.available() else [*notes, plots.MISSING],
+    }  # fmt: skip
     if found["status"] == "ok" and plots.available():
         _draw(images, found, figure)
     say(found, _lines, as_json)
@@ -129,9 +126,7 @@ def draw_samples(
 
 def load_network(path: str | None, device: str, kind: Any, *, trust_pickle: bool) -> Any:
     """Return what a path names, loaded; ValueError unless its images have a size."""
-    from bdia_numerics.torch.networks.loading import load
-
-    loaded = load(path, trust_pickle=trust_pickle, device=device, dtype=kind)
+    loaded = networks.loading.load(path, trust_pickle=trust_pickle, device=device, dtype=kind)
     if loaded.shape is None:
         raise ValueError(f"path={path!r}: the network's configuration says no size of its images (sample_size)")
     return loaded
@@ -146,13 +141,11 @@ def labels_of(text: str | None, count: int, labels: int) -> list[int] | None:
 
 
 def _draw(images: Any, found: dict[str, Any], output: Path) -> None:
-    from bdia_numerics.plots.pictures import sheet
-
     columns = min(10, len(images))
     titles = [str(k) for k in found["labels"][:columns]] if found["labels"] else ()
     caption = f"{found['solver']}, {found['steps']} steps, guidance {found['guidance']:g}"
     caption += f", {found['spacing']} times" if found["spacing"] else ""
-    save_figure(output, sheet(images, columns=columns, titles=titles, caption=caption))
+    save_figure(output, plots.pictures.sheet(images, columns=columns, titles=titles, caption=caption))
     found["sheet"] = str(output)
 
 
@@ -213,23 +206,13 @@ def show_growth(
     """Measure how perturbations grow in a network, both ways, and what rounding and batches do to its round trips."""
     require_torch()
     figure_path(figure)
-    from dataclasses import asdict
-
-    from bdia_numerics import analysis
-    from bdia_numerics.program import structure
-    from bdia_numerics.torch.networks.growth import growth, probed_defect
-    from bdia_numerics.torch.networks.jacobians import array_jvp, array_model
-    from bdia_numerics.torch.networks.round_trips import SOLVERS, network_of, trips
-    from bdia_numerics.torch.networks.sampling import noise
-    from bdia_numerics.torch.networks.steadiness import bits, repeatability
-    from bdia_numerics.torch.tensors import DTYPES, dtype_named
-
-    if count < 2:
-        raise ValueError(f"--count={count}: pass 2 states or more, since batches are compared")
     tabled = () if round_trips is None else wholes("--round-trips", round_trips)
-    if tabled and min(tabled) < 2:
-        raise ValueError(f"--round-trips={round_trips}: take 2 steps or more")
-    chosen, double, single = names.solver(solver), dtype_named("float64"), dtype_named("float32")
+    refuse(
+        (count < 2, f"--count={count}: pass 2 states or more, since batches are compared"),
+        (min(tabled, default=2) < 2, f"--round-trips={round_trips}: take 2 steps or more"),
+    )
+    steadiness, jacobians = networks.steadiness, networks.jacobians
+    chosen, (double, single) = names.solver(solver), map(tensors.dtype_named, ("float64", "float32"))
     loaded = load_network(path, "cpu", double, trust_pickle=trust_pickle)
     given = labels_of(labels, count, loaded.labels)
     spacing = grid or loaded.best_spacing
@@ -237,7 +220,7 @@ def show_growth(
     analysis.amplification(
         chosen, times, "invert"
     )  # refuses a solver without derived inverse before anything is measured
-    z = noise((count, *loaded.shape), times, seed, dtype=double)
+    z = networks.sampling.noise((count, *loaded.shape), times, seed, dtype=double)
     model = loaded.model(given, guidance=guidance)
     one = loaded.model(given and given[:1], guidance=guidance)
     found: dict[str, Any] = {
@@ -245,38 +228,35 @@ def show_growth(
         "guidance": guidance, "labels": given, "seed": seed,
     }  # fmt: skip
     scales = (1.0, 3.0) if loaded.null_label is not None else (1.0,)
-    with counting("", 7 + len(tabled) * len(scales) * len(DTYPES) * len(SOLVERS)) as tell:
+    with counting("", 7 + len(tabled) * len(scales) * len(tensors.DTYPES) * len(steadiness.SOLVERS)) as tell:
         for direction in ("sample", "invert"):
             tell(f"growth, {direction}")
-            grown = growth(chosen, model, times, z, direction=direction, iterations=iterations, seed=seed)
-            found[direction] = asdict(grown)
+            run = {"direction": direction, "iterations": iterations, "seed": seed}
+            found[direction] = asdict(networks.growth.growth(chosen, model, times, z, **run))
         tell("curl")
-        found["asymmetry"] = []
-        for i in dict.fromkeys((times.n, max(times.n // 2, 1), 1)):
-            t, at = times.t[i], z[:1].numpy()
-            curl = analysis.asymmetry(array_model(one), at, t, axes=z.ndim - 1, jvp=array_jvp(one), probes=8)
-            found["asymmetry"].append({"index": i, "relative": curl.relative})
+        places = dict.fromkeys((times.n, max(times.n // 2, 1), 1))
+        along = {"axes": z.ndim - 1, "jvp": jacobians.array_jvp(one), "probes": 8}
+        curls = (analysis.asymmetry(jacobians.array_model(one), z[:1].numpy(), times.t[i], **along) for i in places)
+        found["asymmetry"] = [{"index": i, "relative": c.relative} for i, c in zip(places, curls, strict=True)]
         tell("symplectic defect")
-        two = len(structure(chosen).registers) == 2  # which the symplectic form pairs
-        defect = probed_defect(chosen, one, times, z[:1], probes=4, seed=seed) if two else None
+        two = len(program.structure(chosen).registers) == 2  # which the symplectic form pairs
+        defect = networks.growth.probed_defect(chosen, one, times, z[:1], probes=4, seed=seed) if two else None
         found["symplectic"] = defect and asdict(defect)
         tell("bits")
-        found["bits"] = bits(chosen, one, times, z[:1])
+        found["bits"] = steadiness.bits(chosen, one, times, z[:1])
         tell("repeatability")
         loaded = loaded.to(single)
         several = loaded.model(given, guidance=guidance)
-        steady = repeatability(several, z.to(single), times.t[times.n // 2])
+        steady = steadiness.repeatability(several, z.to(single), times.t[times.n // 2])
         found["repeatability"] = {**asdict(steady), "exact": steady.exact, "in_words": str(steady)}
         tell("dtypes")
-        ask = network_of(loaded, given)
-        found["trips"] = trips(ask, {repr(chosen): chosen}, [times], z, guidances=(guidance,))
+        ask = steadiness.network_of(loaded, given)
+        found["trips"] = steadiness.trips(ask, {repr(chosen): chosen}, [times], z, guidances=(guidance,))
         if tabled:
-            ask, run = network_of(loaded, given and given[:1]), [loaded.grid(n, spacing) for n in tabled]
-            found["round_trips"] = trips(ask, SOLVERS, run, z[:1], guidances=scales, watch=tell)
+            ask, grids = steadiness.network_of(loaded, given and given[:1]), [loaded.grid(n, spacing) for n in tabled]
+            found["round_trips"] = steadiness.trips(ask, steadiness.SOLVERS, grids, z[:1], guidances=scales, watch=tell)
     if figure is not None:
-        from bdia_numerics.plots.rounding import perturbations
-
-        save_figure(figure, perturbations(found))
+        save_figure(figure, plots.rounding.perturbations(found))
     say(found, lines_of_growth, as_json)
     if tabled and not as_json:
         print_trips(found["round_trips"])
@@ -317,9 +297,7 @@ def lines_of_growth(found: dict[str, Any]) -> list[str]:
 
 def print_trips(trips: list[dict[str, Any]]) -> None:
     """Print the table of round trips that were asked for."""
-    from bdia_numerics.torch.networks.round_trips import cells
-
-    rows = cells(trips)
+    rows = networks.steadiness.cells(trips)
     names = list(next(iter(rows.values())))
     typer.echo("round trips of one state, in brackets what rounding is expected to cost on a unit Gaussian")
     lines = ((*at, f"{guidance:g}", *map(texts.__getitem__, names)) for (*at, guidance), texts in rows.items())

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, Html, counting, put_json, show_table
+from bdia_numerics.cli.options import AsJson, Html, claims, counting, plots, put_json, show_table, site, studies
 from bdia_numerics.cli.studies import show_rows
 from bdia_numerics.runs.files import check, write
+from bdia_numerics.texts import refuse
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -56,33 +57,29 @@ def verify(
     With --only or --json the report is written only where --html says. The exit status is 1 if a check failed, or, with
     --mutants, if one did not notice an error.
     """
-    from bdia_numerics.pages.template import MISSING, available, require_pages
-
-    if results and mutants:
-        raise ValueError("--results does not go with --mutants: leave one out")
-    if quick and full:
-        raise ValueError("--quick and --full exclude each other: give one")
-    for option, given in (("--html", html), ("--markdown", markdown)):
-        if given is not None and mutants:
-            raise ValueError(f"{option} does not go with --mutants: leave one out")
-        check(option, given)
+    beside = {"--results": results or None, "--html": html, "--markdown": markdown} if mutants else {}
+    refuse(
+        *(
+            (given is not None, f"{option} does not go with --mutants: leave one out")
+            for option, given in beside.items()
+        ),
+        (quick and full, "--quick and --full exclude each other: give one"),
+    )
+    check("--html", html)
+    check("--markdown", markdown)
     ids = [name.strip() for part in only or () for name in part.split(",") if name.strip()]
     if only is not None and not ids:
         raise ValueError("--only is empty: give ids like prop-1,eq-33")
     if mutants:
         raise typer.Exit(_mutants(ids or None, as_json=as_json))
-    require_pages(html or markdown)
+    site.template.require_pages(html or markdown)
     unasked = None if ids or as_json else REPORT
-    if unasked and not available():
-        typer.echo(MISSING, err=True)
+    if unasked and not site.template.available():
+        typer.echo(site.template.MISSING, err=True)
         unasked = None
     path = html or unasked
     check("--html", path)
-    told: dict[str, tuple[str, str, str]] = {}
-    if results:
-        from bdia_numerics.claims import reproduced
-
-        told = reproduced.decided(results)
+    told = claims.measured.decided(results) if results else {}
     decided = _decide(ids or None, told, full=full, show=("results", *(("runs", "choices") if path else ())))
     shown = {name: data for d in decided for name, data in d.shown.items()}
     if as_json:
@@ -94,18 +91,14 @@ def verify(
     if path:
         _write(path, decided, shown)
     if markdown:
-        from bdia_numerics.pages.ledger import ledger
-
-        write(markdown, ledger(decided))
+        write(markdown, site.ledger.ledger(decided))
     raise typer.Exit(int(any(d.verdict == "failed" for d in decided)))
 
 
 def _decide(
     only: Sequence[str] | None, results: Mapping[str, tuple[str, str, str]], *, full: bool, show: Sequence[str]
 ) -> list[Decided]:
-    from bdia_numerics.claims import ledger
-
-    decided = []
+    ledger, decided = claims.ledger, []
     with counting("deciding", len(ledger.select(only))) as advance:
         for d in ledger.decide(only, full=full, show=show, results=results):
             decided.append(d)
@@ -114,8 +107,7 @@ def _decide(
 
 
 def _mutants(only: Sequence[str] | None, *, as_json: bool) -> int:
-    from bdia_numerics.claims import ledger
-
+    ledger = claims.ledger
     checks = ledger.unique_checks(only)
     pairs = [(check, name) for check in checks for name in check.mutants]
     found: list[MutantResult] = []
@@ -140,11 +132,7 @@ def _mutants(only: Sequence[str] | None, *, as_json: bool) -> int:
 
 
 def _ledger(decided: Sequence[Decided], results: Dataset | None) -> dict[str, Any]:
-    from bdia_numerics.pages.template import versions
-    from bdia_numerics.studies.digits import DIGITS
-    from bdia_numerics.studies.records import records
-
-    claims = [
+    listed = [
         {
             "id": d.statement.id,
             "statement": d.statement.statement,
@@ -156,15 +144,12 @@ def _ledger(decided: Sequence[Decided], results: Dataset | None) -> dict[str, An
         }
         for d in decided
     ]
-    rows = records(DIGITS, results) if results else []
-    return {"claims": claims, "real_input": rows, "versions": versions()}
+    rows = studies.records.records(studies.digits.DIGITS, results) if results else []
+    return {"claims": listed, "real_input": rows, "versions": site.template.versions()}
 
 
 def _write(path: Path, decided: Sequence[Decided], shown: dict[str, Any]) -> None:
-    from bdia_numerics import plots
-    from bdia_numerics.pages.ledger import render
-
-    write(path, render(decided, **shown))
+    write(path, site.ledger.render(decided, **shown))
     if shown and not plots.available():
         typer.echo(plots.MISSING, err=True)
     typer.echo(f"report: {path}", err=True)
@@ -172,13 +157,11 @@ def _write(path: Path, decided: Sequence[Decided], shown: dict[str, Any]) -> Non
 
 def _print_summary(decided: Sequence[Decided]) -> None:
     """Print how many claims there are of each kind, and name those that are not simply true; a check that failed is shown whole."""
-    from bdia_numerics.claims.ledger import counts
-
     failed = [d for d in decided if d.verdict == "failed"]
     if failed:
         _print_ledger(failed, None)
     rows: list[tuple[Any, ...]] = []
-    for whose, kinds in counts(decided).items():
+    for whose, kinds in claims.ledger.counts(decided).items():
         for kind, number in kinds.items():
             ids = (d.statement.id for d in decided if d.kind == kind and d.statement.of_paper == (whose == "The paper"))
             rows.append(
@@ -191,21 +174,16 @@ def _print_summary(decided: Sequence[Decided]) -> None:
 
 
 def _print_ledger(decided: Sequence[Decided], results: Dataset | None) -> None:
-    from bdia_numerics.claims.ledger import counted, counts
-    from bdia_numerics.pages.ledger import texts
-
     rows: list[tuple[Any, ...]] = []
     for d in decided:
         seconds = f"{d.seconds:.2f}" if d.seconds else ""
-        both = "" if d.statement.of_paper else "".join(f"{label}: {text} " for label, text in texts(d)[:2])
+        both = "" if d.statement.of_paper else "".join(f"{label}: {text} " for label, text in site.ledger.texts(d)[:2])
         kind = d.kind, COLOURS.get(d.kind, "default")
         rows.append((d.statement.id, d.statement.title, kind, both + d.evidence, seconds))
     show_table(("claim", "title", "what happened", "evidence", "seconds"), rows, whole=("claim",))
     if results:
-        from bdia_numerics.studies.digits import DIGITS
-
         # The last grid and dtype alone; --json and --html have all of them.
-        show_rows(DIGITS, results.isel(spacing=[-1], dtype=[-1]))
-    for whose, kinds in counts(decided).items():
+        show_rows(studies.digits.DIGITS, results.isel(spacing=[-1], dtype=[-1]))
+    for whose, kinds in claims.ledger.counts(decided).items():
         if kinds:
-            typer.echo(f"{whose}: {counted(kinds)}")
+            typer.echo(f"{whose}: {claims.ledger.counted(kinds)}")

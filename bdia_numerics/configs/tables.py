@@ -1,15 +1,21 @@
-"""Noise levels that a configuration gives: the table of its betas, the kinds in its place, and the times that are told for them."""
+"""Noise levels of a configuration: the table of its betas, the kinds in its place, their times, and a walk's levels as a schedule."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from bdia_numerics import grids
 from bdia_numerics.configs.config import SchedulerConfig
+from bdia_numerics.schedules.base import Derived, sigma_bar_of
+from bdia_numerics.spaces import Scalar, Space
+from bdia_numerics.spaces.later import scipy
 from bdia_numerics.texts import shown
 
 Array = np.ndarray[Any, Any]
@@ -106,8 +112,7 @@ def _linspace(first: float, last: float, count: int, kind: Any) -> Array:
 def zero_terminal_snr(table: Array) -> Array:
     """Return the table with alpha shifted and scaled so that it is 0 in the end (Lin et al. 2024, alg. 1)."""
     alpha = np.sqrt(table)
-    moved: Array = ((alpha - alpha[-1]) * (alpha[0] / (alpha[0] - alpha[-1]))) ** 2
-    return moved
+    return ((alpha - alpha[-1]) * (alpha[0] / (alpha[0] - alpha[-1]))) ** 2
 
 
 def spread(kind: str, levels: Array, n: int, config: SchedulerConfig) -> Array:
@@ -118,7 +123,8 @@ def spread(kind: str, levels: Array, n: int, config: SchedulerConfig) -> Array:
     "karras" has equal steps of sigma^(1/7) (Karras et al. 2022, eq. 5); "exponential" and "lu" of log(sigma); "beta" has quantiles of
     the beta distribution with both parameters 0.6 (Lee et al. 2024).
     """
-    ends = (config["sigma_max"], config["sigma_min"]) if _takes_ends(kind, config) else (None, None)
+    of_table = kind == "lu" or (kind == "karras" and config.name == "LMSDiscreteScheduler")
+    ends = (None, None) if of_table else (config["sigma_max"], config["sigma_min"])
     first, last = (float(levels[k]) if end is None else float(end) for k, end in zip((0, -1), ends, strict=True))
     if kind == "karras":
         ramp = np.linspace(0, 1, n)
@@ -128,13 +134,7 @@ def spread(kind: str, levels: Array, n: int, config: SchedulerConfig) -> Array:
         # "lu" keeps the table's own float32, in which its first level is found again at the table's last entry.
         logs = np.log(levels[[0, -1]]) if kind == "lu" else np.log([first, last])
         return np.asarray(np.exp(np.linspace(logs[0], logs[1], n, dtype=logs.dtype)))
-    from scipy.stats import beta
-
-    return np.asarray(last + beta.ppf(1 - np.linspace(0, 1, n), 0.6, 0.6) * (first - last))
-
-
-def _takes_ends(kind: str, config: SchedulerConfig) -> bool:
-    return kind != "lu" and not (kind == "karras" and config.name == "LMSDiscreteScheduler")
+    return np.asarray(last + scipy.stats.beta.ppf(1 - np.linspace(0, 1, n), 0.6, 0.6) * (first - last))
 
 
 def times_of(found: Array, levels: Array) -> Array:
@@ -210,7 +210,7 @@ def spaced(config: SchedulerConfig, n: int, *, extra: int = 0, top: int | None =
         found = np.arange(n + extra) * (used // (n + extra))
     else:
         return np.asarray(np.arange(used, 0, -length / n).round() - 1)
-    backwards = found[::-1][: n + extra - extra]
+    backwards = found[::-1][:n]
     return np.asarray(backwards + offset if spacing == "leading" else backwards)
 
 
@@ -257,3 +257,41 @@ def ratios_of(sigma: Array) -> Array:
         raise ValueError(f"sigma={wide.max():g} exceeds 1, where flow matching begins: pass sigmas up to 1")
     with np.errstate(divide="ignore"):
         return np.asarray(wide / (1 - wide))
+
+
+@dataclass(frozen=True)
+class RatioLevels(Derived):
+    """alpha and sigma as functions of s = sigma/alpha: the schedule on which runs of a layout are compared.
+
+    `kind` is "vp" (alpha^2 + sigma^2 = 1), "one" (alpha = 1) or "flow" (alpha + sigma = 1).
+    """
+
+    kind: str
+    t_min = Fraction(0)
+    t_max = Fraction(10**8)
+    domain = (t_min, None)
+
+    @property
+    def variance_preserving(self) -> bool:  # type: ignore[override]
+        """Whether alpha^2 + sigma^2 = 1."""
+        return self.kind == "vp"
+
+    def alpha(self, s: Any) -> Any:
+        """Return alpha; s may be infinite, except for "one"."""
+        return grids.levels_of(self.kind, s)[0]
+
+    def sigma(self, s: Any) -> Any:
+        """Return sigma; s may be infinite."""
+        return grids.levels_of(self.kind, s)[1]
+
+    def alpha_dot(self, s: Any) -> Any:
+        """Return d alpha/ds."""
+        alpha, sigma = grids.levels_of(self.kind, s)
+        return {"one": 0 * alpha, "flow": -(alpha**2), "vp": -sigma * alpha**2}[self.kind]
+
+    def sigma_dot(self, s: Any) -> Any:
+        """Return d sigma/ds."""
+        return grids.levels_of(self.kind, s)[0] ** {"one": 0, "flow": 2, "vp": 3}[self.kind]
+
+    def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
+        return sigma_bar_of(space, variable, value)

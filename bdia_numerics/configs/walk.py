@@ -13,8 +13,8 @@ import numpy as np
 
 from bdia_numerics import grids, schedules
 from bdia_numerics.configs.config import SchedulerConfig
-from bdia_numerics.configs.levels import RatioLevels
 from bdia_numerics.configs.tables import (
+    RatioLevels,
     alphas_cumprod,
     between,
     clipped,

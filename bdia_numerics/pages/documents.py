@@ -11,9 +11,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bdia_numerics import plots, studies
-from bdia_numerics.pages.template import between, rendered
+from bdia_numerics.pages.template import between, plots, rendered
 from bdia_numerics.runs.files import write
+from bdia_numerics.spaces.later import Later
+
+claims = Later("bdia_numerics.claims")
+pages = Later("bdia_numerics.pages")
+studies = Later("bdia_numerics.studies")
+steadiness = Later("bdia_numerics.torch.networks.steadiness")
 
 Contents = Mapping[str, str | bytes]
 """Of files, by their paths in a checkout."""
@@ -49,42 +54,34 @@ class Document:
 
 
 def _figures(root: Path, recompute: bool) -> Contents:
-    from bdia_numerics.pages.figures import documents
-    from bdia_numerics.plots.orders import misprints
-
     data = root / "paper_figs" / "data"
-    found = {f"docs/{path}": content for path, content in documents(data).items()}
-    return found | {"docs/images/misprints.png": _png(misprints(studies.load(data / "misprints.nc")))}
+    found = {f"docs/{path}": content for path, content in pages.figures.documents(data).items()}
+    return found | {"docs/images/misprints.png": _png(plots.orders.misprints(studies.load(data / "misprints.nc")))}
 
 
 def _ledger(root: Path, recompute: bool) -> Contents:
-    from bdia_numerics.claims import decide
-    from bdia_numerics.pages.ledger import head, ledger, page
-
-    decided = list(decide(full=True))
+    ledger, decided = pages.ledger, list(claims.decide(full=True))
     return {
-        "docs/ledger.md": ledger(decided),
-        "docs/findings/misprints.md": page(decided),
-        "README.md": between(_text(root / "README.md"), {"ledger": head(decided)}),
+        "docs/ledger.md": ledger.ledger(decided),
+        "docs/findings/misprints.md": ledger.page(decided),
+        "README.md": between(_text(root / "README.md"), {"ledger": ledger.head(decided)}),
     }
 
 
 def _digits(root: Path, recompute: bool) -> Contents:
-    from bdia_numerics.plots.digits import overview
-    from bdia_numerics.studies import digits
-
-    return {"docs/images/digits.png": plots.image(overview(digits.study()), format="png", dpi=130)}
+    drawn = plots.digits.overview(studies.digits.study())
+    return {"docs/images/digits.png": plots.image(drawn, format="png", dpi=130)}
 
 
 def _network_growth(root: Path, recompute: bool) -> Contents:
-    from bdia_numerics.torch.networks.round_trips import markdown, shipped_trips
-
     place, kept = "docs/findings/network-growth.md", "docs/findings/network-round-trips.json"
     data = _text(root / kept)
     if recompute:
-        found = json.loads(json.dumps(shipped_trips()), parse_constant=lambda word: None)  # JSON has no infinity
+        found = json.loads(
+            json.dumps(steadiness.shipped_trips()), parse_constant=lambda word: None
+        )  # JSON has no infinity
         data = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    text = between(_text(root / place), {"round-trips": markdown(json.loads(data)["round_trips"])})
+    text = between(_text(root / place), {"round-trips": steadiness.markdown(json.loads(data)["round_trips"])})
     return {place: text, kept: data}
 
 

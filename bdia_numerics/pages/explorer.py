@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import names, plots, schedules
+from bdia_numerics import names, schedules
 from bdia_numerics.analysis import stability_polynomial
 from bdia_numerics.grids import Between, Grid
-from bdia_numerics.pages.template import embedded, rendered
+from bdia_numerics.pages.template import embedded, markupsafe, plots, rendered
 from bdia_numerics.problems import normal_quantiles
 from bdia_numerics.program import NotInvertibleError, Solver, condition_of, parameters, structure, symbolised
 from bdia_numerics.program.javascript import expression, programs
@@ -76,13 +76,10 @@ def render() -> str:
     ImportError
         Without jinja2 or matplotlib, of the extra report.
     """
-    if not plots.available():
-        raise ImportError(plots.MISSING)
-    from markupsafe import Markup
-
+    plots.required()
     return rendered(
         "explorer.html.j2",
-        data=Markup(script()),
+        data=markupsafe.Markup(script()),
         presets=PRESETS,
         starts=STARTS,
         picture=embedded(_picture()),
@@ -92,10 +89,8 @@ def render() -> str:
 
 def script() -> str:
     """Return what is printed for the page, as one object of JavaScript: programs, polynomials, grids, distributions and looks."""
-    from bdia_numerics.plots.style import looks
-
     schedule = names.schedule("stable_diffusion")
-    styles = looks([*SOLVERS, "again"])
+    styles = plots.style.looks([*SOLVERS, "again"])
     parts = {
         "solvers": _object({name: _solver(name, styles[name]) for name in SOLVERS}),
         "again": json.dumps(styles["again"]),
@@ -161,9 +156,11 @@ def _numbers(grid: Grid) -> str:
 
 def _law(text: str, label: str) -> dict[str, Any]:
     ready = names.distribution(text)._components(FLOAT64)
-    columns = {"logWeights": ready.log_weights, "means": ready.means[:, 0], "covs": ready.covs}
-    columns |= {"weights": np.exp(ready.log_weights)}
-    return {name: column.tolist() for name, column in columns.items()} | {
+    return {
+        "logWeights": ready.log_weights.tolist(),
+        "means": ready.means[:, 0].tolist(),
+        "covs": ready.covs.tolist(),
+        "weights": np.exp(ready.log_weights).tolist(),
         "centre": float(ready.centre[0]),
         "label": label,
     }
@@ -191,8 +188,6 @@ def still(kind: str, gammas: Iterable[float]) -> list[float]:
 
 def _picture() -> Any:
     """Return the figure for readers without JavaScript."""
-    from bdia_numerics.plots.style import Panel, draw
-
     gammas = [k / 40 for k in range(41)]
     curves = {kind: (gammas, still(kind, gammas)) for kind in ("leading", "cut")}
-    return draw(Panel("$\\gamma$", "sample error (root mean square)", curves, log="y"))
+    return plots.style.draw(plots.style.Panel("$\\gamma$", "sample error (root mean square)", curves, log="y"))

@@ -13,11 +13,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from bdia_numerics import names, plots, studies
-from bdia_numerics.pages.template import rendered, versions
+from bdia_numerics import names, studies
+from bdia_numerics.pages.template import plots, rendered, versions
 from bdia_numerics.runs.files import write
+from bdia_numerics.spaces.later import Later
 from bdia_numerics.studies.study import Dataset
 
+as_printed = Later("bdia_numerics.claims.as_printed")
 FORMATS = ("pdf", "png")
 DPI = 200
 PAGE_DPI, PAGE_COLOURS = 120, 48
@@ -123,10 +125,7 @@ DATA: dict[str, DataFile] = {
 
 def study_of(file: DataFile) -> tuple[studies.Study, Any]:
     """Return the study of a file, and its configuration."""
-    from bdia_numerics.claims.as_printed import MISPRINTS
-
-    known = studies.STUDIES | {MISPRINTS.name: MISPRINTS}
-    study = known[file.study]
+    study = (studies.STUDIES | {as_printed.MISPRINTS.name: as_printed.MISPRINTS})[file.study]
     return study, replace(study.config(), **file.changes)
 
 
@@ -206,14 +205,12 @@ def draw(
     ImportError
         Without matplotlib; the message names the extra.
     """
-    if not plots.available():
-        raise ImportError(plots.MISSING)
-    from bdia_numerics.plots.figures import FIGURES
-
+    plots.required()
+    known = plots.figures.FIGURES
     out.mkdir(parents=True, exist_ok=True)
-    entries, missing = _kept(out / "manifest.json", set(FIGURES)), {}
+    entries, missing = _kept(out / "manifest.json", set(known)), {}
     for name in names:
-        spec = FIGURES[name]
+        spec = known[name]
         try:
             found = _saved(name, spec, data)
         except (ValueError, ImportError) as error:
@@ -225,7 +222,7 @@ def draw(
                 write(out / file, content)
             entries[name] = _entry(name, spec, found, figure, made)
         advance()
-    manifest = {"drawn_with": versions(), "figures": {name: entries[name] for name in FIGURES if name in entries}}
+    manifest = {"drawn_with": versions(), "figures": {name: entries[name] for name in known if name in entries}}
     write(out / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
     write(out / "index.html", rendered("figures.html.j2", manifest=manifest, compact=_compact))
     return manifest, missing
@@ -280,9 +277,7 @@ _compact = partial(json.dumps, ensure_ascii=False)
 
 def documents(data: Path) -> dict[str, str | bytes]:
     """Return the page of the documentation and its pictures, drawn from the data in a folder, by their paths under docs/."""
-    from bdia_numerics.plots.figures import FIGURES
-
-    drawn = {name: spec.draw(*_saved(name, spec, data).values()) for name, spec in FIGURES.items()}
+    drawn = {name: spec.draw(*_saved(name, spec, data).values()) for name, spec in plots.figures.FIGURES.items()}
     pictures = {name: _small(plots.image(figure, format="png", dpi=PAGE_DPI)) for name, figure in drawn.items()}
     return {f"images/figures/{name}.png": png for name, png in pictures.items()} | {"figures.md": page()}
 
@@ -298,6 +293,4 @@ def _small(png: bytes) -> bytes:
 
 def page() -> str:
     """Return the page of the documentation, in Markdown: every figure with its caption."""
-    from bdia_numerics.plots.figures import FIGURES
-
-    return rendered("figures.md.j2", figures=FIGURES, data=DATA)
+    return rendered("figures.md.j2", figures=plots.figures.FIGURES, data=DATA)

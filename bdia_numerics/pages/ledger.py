@@ -8,16 +8,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bdia_numerics import plots
 from bdia_numerics.claims.ledger import KINDS, NOT_REPRODUCED, TEXT_WRONG, UNCLEAR, Decided, counted, counts, decide
 from bdia_numerics.formulas import number, typeset
-from bdia_numerics.pages.template import embedded, rendered, versions
+from bdia_numerics.pages.template import embedded, plots, rendered, versions
+from bdia_numerics.spaces.later import Later
 from bdia_numerics.studies.records import config_of, records
 from bdia_numerics.studies.study import Dataset
 
 if TYPE_CHECKING:
     from bdia_numerics.studies.digits import Choice, Portrait
 
+digits = Later("bdia_numerics.studies.digits")
 COPY = """One copy of the paper was read: a transcription of the PDF of arXiv:2307.10829 with its formulas in TeX. It names neither
 version nor date; the authors' affiliations in it are Exeter, Nvidia and Wellington, and its newest references are of 2023."""
 """Which text of the paper was read."""
@@ -63,14 +64,11 @@ def verdicts(*ids: str) -> str:
 
 
 def _page(name: str, decided: Sequence[Decided], **values: Any) -> str:
-    known: dict[str, Any] = {
-        "text_wrong": TEXT_WRONG,
-        "unclear": UNCLEAR,
-        "not_reproduced": NOT_REPRODUCED,
-        "copy": COPY,
-    }
-    known |= {"counts": counts(decided), "texts": texts, "words": _words, "told": told(decided)}
-    return rendered(f"{name}.md.j2", decided=decided, **known, **values)
+    return rendered(
+        f"{name}.md.j2",
+        decided=decided, counts=counts(decided), told=told(decided), texts=texts, words=_words,
+        text_wrong=TEXT_WRONG, unclear=UNCLEAR, not_reproduced=NOT_REPRODUCED, copy=COPY, **values,
+    )  # fmt: skip
 
 
 def told(decided: Iterable[Decided]) -> dict[str, str]:
@@ -112,8 +110,6 @@ def render(
     date
         What the page is dated; now by default.
     """
-    from bdia_numerics.studies.digits import DIGITS
-
     return rendered(
         "ledger.html.j2",
         decided=decided,
@@ -125,7 +121,7 @@ def render(
             (title, [d for d in decided if d.statement.source.startswith(source)]) for source, title in PARTS.items()
         ],
         notes=[] if plots.available() or results is None else [plots.MISSING],
-        results=results and {"config": config_of(DIGITS, results), "rows": records(DIGITS, results)},
+        results=results and {"config": config_of(digits.DIGITS, results), "rows": records(digits.DIGITS, results)},
         figures=figures(results, runs) if results and runs and plots.available() else [],
         choices=choices,
         date=(date or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
@@ -136,8 +132,6 @@ def render(
 
 def figures(results: Dataset, runs: Sequence[Portrait]) -> list[tuple[str, str, str]]:
     """Return the figures of the study of digits: SVG in base64, what it shows, and its caption."""
-    from bdia_numerics.plots import digits
-
     numbers = "; ".join(
         f"{r.solver}: latent to the truth {number(r.latent_distance)}, round trip {number(r.round_trip)}" for r in runs
     )
@@ -145,12 +139,12 @@ def figures(results: Dataset, runs: Sequence[Portrait]) -> list[tuple[str, str, 
         f"One image, a draw of the distribution of digits with its bandwidth, to noise and back in {runs[0].steps} steps, "
         f"trailing grid, float64, same colour scale in both lines. {numbers}."
     )
-    found = [(embedded(digits.portraits(runs)), "An image through DDIM inversion and through BDIA", first)]
+    found = [(embedded(plots.digits.portraits(runs)), "An image through DDIM inversion and through BDIA", first)]
     for spacing in results["spacing"].values:
         title = f"Error against model evaluations, {spacing} grid"
         found.append(
             (
-                embedded(digits.errors(results, spacing)),
+                embedded(plots.digits.errors(results, spacing)),
                 title,
                 f"{title}, float64; the numbers are in the tables below.",
             )

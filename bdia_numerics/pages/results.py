@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
-from functools import singledispatch
+from functools import partial, singledispatch
 from html import escape
 from os import PathLike
 from pathlib import Path
@@ -12,51 +12,39 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import formulas, names, plots
+from bdia_numerics import formulas, names
 from bdia_numerics.analysis import (
     Amplification,
+    BestGamma,
     Datasheet,
     Design,
+    ErrorBudget,
     ErrorEnclosure,
     Finding,
+    GlobalError,
     LeadingError,
     LocalErrors,
     ObservedOrder,
     Proved,
     Requirement,
     RoundTripError,
+    StabilityRegion,
     SymbolicOrder,
     WorkPrecision,
 )
-from bdia_numerics.analysis.measurement.budget import BestGamma, ErrorBudget
-from bdia_numerics.analysis.measurement.errors import GlobalError
-from bdia_numerics.analysis.sheet.proved import order_rows
-from bdia_numerics.analysis.stability.characteristic import StabilityRegion
+from bdia_numerics.analysis.sheet.proved import order_rows, summary
 from bdia_numerics.claims import Decided
-from bdia_numerics.pages import datasheet
-from bdia_numerics.pages.template import embedded, rendered, require_pages
+from bdia_numerics.pages.template import embedded, plots, rendered, require_pages
+from bdia_numerics.program import inverse_latex, refusal, step_latex
 from bdia_numerics.runs.files import check, write
-from bdia_numerics.spaces.later import Later
 from bdia_numerics.spaces.showing import Listing, brief
-from bdia_numerics.studies.records import records
-from bdia_numerics.studies.showing import StudyResult
+from bdia_numerics.studies.records import StudyResult, records
 from bdia_numerics.testing import Certified
 from bdia_numerics.texts import shown
-
-drawn = Later("bdia_numerics.plots.results")
 
 Row = dict[str, Any]
 Table = tuple[str, list[Row]]
 """A title, and rows of numbers and texts by the heads of their columns."""
-
-
-def _rows(**columns: Iterable[Any]) -> list[Row]:
-    """Return rows of equally long columns; in their heads _ stands for a space."""
-    heads = [name.replace("_", " ") for name in columns]
-    return [
-        dict(zip(heads, row, strict=True))
-        for row in zip(*(np.asarray(x).tolist() for x in columns.values()), strict=True)
-    ]
 
 
 def _pairs(rows: Iterable[tuple[str, str]]) -> list[Row]:
@@ -116,39 +104,11 @@ def _(found: WorkPrecision) -> list[Table]:
     return [(f"Work and precision, {found.states} states", [asdict(row) for row in found.rows])]
 
 
-@tables.register
-def _(found: ErrorBudget) -> list[Table]:
-    rows = _rows(slot=found.slots, rms=found.rms, share=found.shares)
-    return [(f"Error budget of {found.solver}, start {found.start_share:.2g}", rows)]
-
-
-@tables.register
-def _(found: GlobalError) -> list[Table]:
-    return [(f"Global error of {found.solver}", _rows(t=found.t, rms=found.rms, largest=found.largest))]
-
-
-@tables.register
-def _(found: LocalErrors) -> list[Table]:
-    return [(f"Local errors of {found.solver}", _rows(slot=found.slots, h=found.h, rms=found.rms))]
-
-
-@tables.register
-def _(found: Amplification) -> list[Table]:
-    rows = _rows(slot=found.slots, growth_so_far=found.norms, growth_to_the_end=found.injected)
-    return [(f"Amplification by {found.solver}, {found.total:.3g} in all", rows)]
-
-
-@tables.register
-def _(found: LeadingError) -> list[Table]:
-    head = f"Leading error: {found.coefficient:.4g}, oscillating {found.oscillating:.4g}, over N^{found.order}"
-    return [(head, _rows(u=found.u, density=found.density))]
-
-
 @tables.register(RoundTripError)
 @tables.register(Requirement)
 def _(found: Any) -> list[Table]:
     head = getattr(found, "summary", "") or f"Error of a round trip of {found.solver} in {found.steps} steps"
-    return [(head, _rows(dtype=[*found.errors], error=[*found.errors.values()]))]
+    return [(head, [{"dtype": dtype, "error": error} for dtype, error in found.errors.items()])]
 
 
 @tables.register
@@ -164,11 +124,6 @@ def _(found: ErrorEnclosure) -> list[Table]:
 @tables.register
 def _(found: Certified) -> list[Table]:
     return [(found.claim, [asdict(found)])]
-
-
-@tables.register
-def _(found: BestGamma) -> list[Table]:
-    return [(found.why, _rows(gamma=found.gammas, sample=found.sample, round_trip=found.round_trip))]
 
 
 @tables.register
@@ -189,6 +144,33 @@ def _(found: Design) -> list[Table]:
 @tables.register
 def _(found: StudyResult) -> list[Table]:
     return [(str(found), records(found.study, found.dataset))]
+
+
+def _columned(title: str, columns: Mapping[str, str], found: Any) -> list[Table]:
+    """Return the table of a result whose attributes are its columns, named by their heads."""
+    values = (np.asarray(getattr(found, name)).tolist() for name in columns.values())
+    return [(title.format(found), [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)])]
+
+
+_COLUMNS: Mapping[type, tuple[str, Mapping[str, str]]] = {
+    ErrorBudget: (
+        "Error budget of {0.solver}, start {0.start_share:.2g}",
+        {"slot": "slots", "rms": "rms", "share": "shares"},
+    ),
+    GlobalError: ("Global error of {0.solver}", {"t": "t", "rms": "rms", "largest": "largest"}),
+    LocalErrors: ("Local errors of {0.solver}", {"slot": "slots", "h": "h", "rms": "rms"}),
+    Amplification: (
+        "Amplification by {0.solver}, {0.total:.3g} in all",
+        {"slot": "slots", "growth so far": "norms", "growth to the end": "injected"},
+    ),
+    LeadingError: (
+        "Leading error: {0.coefficient:.4g}, oscillating {0.oscillating:.4g}, over N^{0.order}",
+        {"u": "u", "density": "density"},
+    ),
+    BestGamma: ("{0.why}", {"gamma": "gammas", "sample": "sample", "round trip": "round_trip"}),
+}
+for _kind, _said in _COLUMNS.items():
+    tables.register(_kind, partial(_columned, *_said))
 
 
 def frame(found: Any) -> Any:
@@ -235,10 +217,67 @@ def page(found: Any, path: str | Path) -> None:
             solver = names.solver(found.solver)
         except ValueError:  # one of a user's own, of which the sheet has the name alone
             solver = None
-        text = datasheet.render(found, solver)
+        text = render(found, solver)
     else:
         has = hasattr(found, "plot") and (not isinstance(found, StudyResult) or found.study.figure)
-        figure = embedded(drawn.figure(found)) if has and plots.available() else ""
+        figure = embedded(plots.results.figure(found)) if has and plots.available() else ""
         ours = fragment(found, lambda text: formulas.html(formulas.typeset(text)), most=10_000)
         text = rendered("result.html.j2", title=type(found).__name__, tables=ours, figure=figure)
     write(Path(path), text.encode())
+
+
+def render(found: Datasheet, solver: Any) -> str:
+    """Return the page of a datasheet.
+
+    Parameters
+    ----------
+    found
+        The datasheet.
+    solver
+        The solver, of which the page shows the step and its derived inverse as formulas.
+    """
+    sections = [(title, list(rows)) for title, rows in found.sections() if not title.startswith("Proved and measured")]
+    measured = found.measured
+    return rendered(
+        "datasheet.html.j2",
+        sheet=found,
+        steps=list(step_formulas(solver)),
+        sections=sections,
+        compared=measured.compared if measured else (),
+        differing=bool(measured and measured.differences),
+        summary=summary(measured.compared) if measured else "",
+        figures=list(figures(found)),
+        notes=[plots.MISSING] if measured and not plots.available() else [],
+    )
+
+
+def step_formulas(solver: Any) -> Iterator[tuple[str, str]]:
+    """Yield the step and its derived inverse in LaTeX, each with its title, where they can be written."""
+    for title, make in (("Step", step_latex), ("Derived inverse", inverse_latex)):
+        try:
+            yield title, make(solver)
+        except Exception as error:  # noqa: BLE001  faults are raised again
+            refusal(error)
+
+
+def figures(found: Datasheet) -> Iterator[tuple[str, str]]:
+    """Yield figures as SVG in base64, each with its caption; none without matplotlib."""
+    measured = found.measured
+    if measured is None or not plots.available():
+        return
+    drawn = plots.results
+    if measured.orders:
+        yield (
+            embedded(drawn.figure(measured.orders, drawn.orders)),
+            "Order: error against steps, hollow where a level does not count",
+        )
+    if measured.work is not None:
+        yield (
+            embedded(drawn.figure(measured.work.named(solver=found.name))),
+            "Work and precision beside DDIM, on a grid uniform in t",
+        )
+    if measured.regions:
+        yield (
+            embedded(drawn.figure(measured.regions, drawn.regions)),
+            "Stability: where solutions of dy/ds = J y stay bounded",
+        )

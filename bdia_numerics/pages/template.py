@@ -12,9 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bdia_numerics import formulas, plots
+from bdia_numerics import formulas
+from bdia_numerics.spaces.later import Later
 from bdia_numerics.studies.study import installed
 
+jinja2, markupsafe = Later("jinja2"), Later("markupsafe")
+plots = Later("bdia_numerics.plots")
 KATEX = Path(__file__).with_name("vendor") / "katex"
 """The renderer of formulas, as it was published; SHA256SUMS says where."""
 PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "matplotlib", "xarray")
@@ -35,25 +38,23 @@ def require_pages(asked: object) -> None:
 @cache
 def _environment() -> Any:
     require_pages(asked=True)
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    made = Environment(
-        loader=PackageLoader("bdia_numerics.pages"),
+    text = markupsafe.Markup
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("bdia_numerics.pages"),
         autoescape=lambda name: ".html" in (name or ""),
-        undefined=StrictUndefined,  # a name that nobody gives is an error, not a gap in a page
+        undefined=jinja2.StrictUndefined,  # a name that nobody gives is an error, not a gap in a page
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     made.globals |= {
-        "math": lambda x: Markup(formulas.html(formulas.typeset(x))),
+        "math": lambda x: text(formulas.html(formulas.typeset(x))),
         "number": formulas.number,
         "version": version,
     }
     made.globals["katex"] = {
-        "css": Markup(_style()),
-        "js": Markup((KATEX / "katex.min.js").read_text(encoding="utf-8")),
+        "css": text(_style()),
+        "js": text((KATEX / "katex.min.js").read_text(encoding="utf-8")),
     }
     return made
 

@@ -22,6 +22,12 @@ def available() -> bool:
     return find_spec("matplotlib") is not None
 
 
+def required(asked: object = True) -> None:
+    """Raise ImportError where a figure is asked for and matplotlib is not installed."""
+    if asked and not available():
+        raise ImportError(MISSING)
+
+
 _PLACES = 6
 """Decimals of the places of axes, in parts of the figure: thousandths of a pixel."""
 
@@ -63,8 +69,7 @@ def figure_of(study: Study, found: Dataset) -> Figure:
             f"study {study.name} has no figure: give one whose `figure` names a function of bdia_numerics.plots"
         )
     module, _, name = study.figure.partition(":")
-    drawn: Figure = getattr(import_module(f"{__name__}.{module}"), name)(found)
-    return drawn
+    return getattr(import_module(f"{__name__}.{module}"), name)(found)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from bdia_numerics.analysis.scheme import interlacing, scheme
-from bdia_numerics.plots import encoding, gamma_map, network, orders, rounding, stability, tables
+from bdia_numerics.plots import gamma_map, network, orders, rounding, tables
 from bdia_numerics.plots.scheme import interlaced, programs
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, OBELM
 
@@ -163,7 +163,7 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "stability": PaperFigure(
         "Regions of stability",
-        stability.regions,
+        rounding.regions,
         ("stability",),
         "Where numerical solutions of dy/ds = J y stay bounded, on equal steps h with alpha = 1, from the "
         "characteristic polynomial of the recorded program. BDIA's region shrinks with gamma from DDIM's disc to a "
@@ -213,7 +213,7 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "encoding-laws": PaperFigure(
         "Latent errors by solver and grid, on exact distributions",
-        encoding.errors,
+        network.latents,
         ("encode-laws",),
         "Encoding by 20 evaluations, starts paid: root-mean-square distance of the latents to those of the exact flow, with 95% intervals "
         "over five seeds of 16 states. Three distributions of two modes on the line: of middle width, tight and broad; the schedule of the "
@@ -222,21 +222,21 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "encoding-laws-80": PaperFigure(
         "Latent errors by solver and grid, on exact distributions, at 80 evaluations",
-        encoding.errors,
+        network.latents,
         ("encode-laws-80",),
         "The same with 80 evaluations. Methods of fourth order in the angle, composed steps of ALF and SymmetricMultistep, are the best on "
         "the two distributions without sharp modes; on the tight one no solver is surely better than ALF.",
     ),
     "encoding-network": PaperFigure(
         "Latent errors by solver and grid, on the shipped network",
-        encoding.errors,
+        network.latents,
         ("encode-network",),
         "The same for the default of bdia encode-table: two exact distributions, and the shipped network of digits without guidance, five "
         "seeds of three images. Equal steps in log-SNR suit the network far better than the trailing grid.",
     ),
     "encoding-edits": PaperFigure(
         "Edits under strong guidance, and how far sampling magnifies a perturbation",
-        encoding.edits,
+        network.edits_by_growth,
         ("encode-guided",),
         "Digits of the shipped network, encoded by 20 evaluations at guidance 4 and decoded under another label: part of 15 images that "
         "the classifier reads as wanted, against the largest growth of a perturbation on the way to data for a mode of variance 0.0001. "

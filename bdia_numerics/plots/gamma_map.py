@@ -97,8 +97,7 @@ def fill(found: Dataset, ax: Any, what: str = "error") -> None:
         text = "failed" if failed else f"{best(here, what):g}\n{gain:.1f}x"
         look: dict[str, Any] = {"ha": "center", "va": "center", "color": "black" if light or failed else "white"}
         ax.text(column, row, text, gid="missing" if failed else None, **look)
-    ax.set_xticks(range(len(columns)), [str(n) for n in columns])
-    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set(xticks=range(len(columns)), xticklabels=columns, yticks=range(len(rows)), yticklabels=rows)
     ax.set(xlabel="steps", title="best gamma, and how much better than DDIM")
     ax.grid(visible=False)
     ax.figure.colorbar(image, ax=ax, label="log10 of the gain")

@@ -157,13 +157,17 @@ def _draw(ax: Any, one: Sheet) -> None:
     ax.imshow(mosaic(scaled), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     for row, column in np.argwhere(missing):
         x, y = column * (width + _GAP), row * (height + _GAP)
-        for ends in ((y + 1, y + height), (y + height, y + 1)):
-            ax.plot((x + 1, x + width), ends, color="#D55E00", linestyle="-", linewidth=0.8, gid="missing")
+        cross = ((y + 1, y + height), (y + height, y + 1))
+        ax.plot((x + 1, x + width), cross, color="#D55E00", linestyle="-", linewidth=0.8, gid="missing")
     middles = [[(k + 0.5) * (size + _GAP) - 0.5 for k in range(n)] for n, size in ((rows, height), (columns, width))]
-    ax.set(xlim=(-0.5, columns * (width + _GAP) - 0.5), ylim=(rows * (height + _GAP) - 0.5, -0.5), title=one.title)
+    ax.set(
+        xlim=(-0.5, columns * (width + _GAP) - 0.5),
+        ylim=(rows * (height + _GAP) - 0.5, -0.5),
+        title=one.title,
+        xlabel=one.caption,
+    )
     ax.set_yticks(middles[0] if one.rows else [], one.rows or None)
     ax.set_xticks(middles[1] if one.columns else [], one.columns or None)
-    ax.set_xlabel(one.caption)
     ax.tick_params(length=0, top=False, labeltop=bool(one.columns), bottom=False, labelbottom=False, pad=1)
     if one.right:
         behind = ax.secondary_yaxis("right")

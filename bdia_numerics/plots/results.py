@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 
 from bdia_numerics.analysis import (
     Amplification,
+    BestGamma,
     Design,
+    ErrorBudget,
     ErrorEnclosure,
     GlobalError,
     LeadingError,
@@ -23,14 +25,14 @@ from bdia_numerics.analysis import (
     StabilityRegion,
     WorkPrecision,
 )
-from bdia_numerics.analysis.measurement.budget import BestGamma, ErrorBudget
 from bdia_numerics.analysis.measurement.errors import ErrorRatio
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.plots import Picture, figure_of, gamma_map
 from bdia_numerics.plots.orders import levels
-from bdia_numerics.plots.stability import NAMES, region
+from bdia_numerics.plots.rounding import NAMES, region
 from bdia_numerics.plots.style import GREY, Panel, canvas, error_ticks, fill, looks, plain_ticks, styled
-from bdia_numerics.studies.showing import StudyResult
+from bdia_numerics.spaces import Array
+from bdia_numerics.studies.records import StudyResult
 from bdia_numerics.texts import shown
 
 HEIGHT, WIDTH = 3.4, 4.4
@@ -176,20 +178,18 @@ def _(found: Any, ax: Any) -> None:
 
 @draw.register
 def _(found: ErrorEnclosure, ax: Any) -> None:
-    """Draw boxes that hold the error, over the first coordinate of the states."""
-    sides = np.array([[float(end) for end in box[0]] for box, _ in found.pieces])
-    for k, look in enumerate(looks([str(k) for k, _ in enumerate(found.error, 1)]).values()):
-        balls = [errors[k] for _, errors in found.pieces]
+    enclosures({"": found}, ax)
+
+
+def enclosures(found: Mapping[str, ErrorEnclosure], ax: Any) -> None:
+    """Draw boxes that hold the errors, over the first coordinate of the states; of several, each by its name."""
+    parts = {name or f"coordinate {k + 1}": (one, k) for name, one in found.items() for k, _ in enumerate(one.error)}
+    for (label, (one, k)), look in zip(parts.items(), looks(list(parts)).values(), strict=True):
+        sides = np.array([[float(end) for end in box[0]] for box, _ in one.pieces])
+        balls = [errors[k] for _, errors in one.pieces]
         middle, radius = (np.array([float(getattr(b, part)()) for b in balls]) for part in ("mid", "rad"))
-        ax.bar(
-            sides[:, 0],
-            2 * radius,
-            np.diff(sides)[:, 0],
-            middle - radius,
-            align="edge",
-            color=look["color"],
-            label=f"coordinate {k + 1}",
-        )
+        widths, lows = np.diff(sides)[:, 0], middle - radius
+        ax.bar(sides[:, 0], 2 * radius, widths, lows, align="edge", color=look["color"], label=label)
     ax.set(xlabel="first coordinate of the state", ylabel="error, enclosed")
     ax.legend()
 
@@ -244,3 +244,37 @@ def _(found: Design, ax: Any) -> None:
         ylabel=f"predicted error, {found.grid.n} steps",
     )
     ax.legend()
+
+
+@styled
+def transport(
+    x: Array, z: Array, density: Array, paths: Array, *, xlabel: str, ylabel: str, ends: Mapping[str, Array]
+) -> Figure:
+    """Draw a density in the plane of noise level and state with paths over it, and the densities of both ends at its sides.
+
+    Parameters
+    ----------
+    x
+        Noise levels, shape (M,), from data to noise.
+    z
+        States, shape (K,).
+    density
+        Shape (M, K); each noise level is drawn relative to its own largest value.
+    paths
+        States on paths, shape (M, P).
+    xlabel, ylabel
+        What x and z are.
+    ends
+        By name, densities at both ends, shape (K,), drawn over z.
+    """
+    relative = density / density.max(axis=1, keepdims=True)
+    figure, (axes,) = canvas(3.1, 1, 2, width_ratios=[3, 1], sharey=True)
+    axes[0].pcolormesh(x, z, relative.T, cmap="Blues", vmax=1.4, shading="gouraud", rasterized=True)
+    axes[0].plot(x, paths, color="black", linestyle="-", linewidth=0.8)
+    axes[0].grid(visible=False)
+    axes[0].set(xlabel=xlabel, ylabel=ylabel, xlim=(x.min(), x.max()), ylim=(z.min(), z.max()))
+    for (name, values), dashes in zip(ends.items(), ("-", "--"), strict=False):
+        axes[1].plot(values, z, color="black", linestyle=dashes, label=name)
+    axes[1].set(xlabel="density")
+    axes[1].legend()
+    return figure

@@ -73,11 +73,12 @@ def interlaced(drawn: Sequence[tuple[str, Sequence[Share]]]) -> Figure:
 def _program(ax: Any, drawn: Scheme) -> None:
     places = _places(drawn)
     by_number = {value.number: value for value in drawn.values}
+    sources = {arrow.source for arrow in drawn.arrows if arrow.slot == _SHOWN}
     for arrow in drawn.arrows:
         _arrow(ax, arrow, by_number[arrow.target], places, drawn)
     for value in drawn.values:
         x, y = places[value.number]
-        full = value.slot == _SHOWN or _feeds(drawn, value.number)
+        full = value.slot == _SHOWN or value.number in sources
         colour = STATE if full else FAINT
         ax.plot([x], [y], "o", markersize=4, color=colour, markerfacecolor="white" if value.inner else colour, zorder=3)
         if not value.inner:
@@ -90,10 +91,6 @@ def _program(ax: Any, drawn: Scheme) -> None:
     ax.set(ylim=(-len(drawn.lanes) + 0.4, 0.85), xlim=(-0.35, drawn.slots + 0.35), yticks=[], xticks=[])
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
-
-
-def _feeds(drawn: Scheme, number: int) -> bool:
-    return any(a.source == number and a.slot == _SHOWN for a in drawn.arrows)
 
 
 def _places(drawn: Scheme) -> dict[int, tuple[float, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import as_eps, prediction_of, witnessed
 from bdia_numerics.problems.problem import known_flow
 from bdia_numerics.problems.reference import reference_flow
-from bdia_numerics.program import Solver, condition_of, identity, parameters, structure
+from bdia_numerics.program import NotInvertibleError, Solver, condition_of, identity, parameters, structure
 from bdia_numerics.runs.inversion import Method, as_method, default_for, name_of
 from bdia_numerics.runs.solving import (
     DERIVED,
@@ -125,6 +126,19 @@ def encode(
         found.trajectory[np.arange(grid.n, -1, -1)] if return_trajectory and found.trajectory is not None else None
     )
     return replace(found, state=state, trajectory=trajectory, inversion=found.inversion or name_of(method))
+
+
+def back_to_noise(solver: Solver, model: Model, grid: Grid, there: Solution, method: Method | None = None) -> Solution:
+    """Return a run's way back: by the exact inverse, or by the inversion that is named, or of a solver without inverse that of `encode`."""
+    if method is None and there.state is not None:
+        with suppress(NotInvertibleError):
+            return invert(solver, model, grid, there.state)
+    return encode(solver, model, grid, there.z, method)
+
+
+def back_to_data(solver: Solver, model: Model, grid: Grid, there: Solution) -> Solution:
+    """Return the run back from all that a run to noise left; where that failed, there is none, and it is returned itself."""
+    return solve(solver, model, grid, there.z if there.state is None else there.state) if there.status.ok else there
 
 
 @dataclass(frozen=True, repr=False)
@@ -240,19 +254,13 @@ def round_trip(
     space, grid = prepared("z", z, grid)
     witness, unwatched = witnessed(model), model
     model = witness if space.integers else model
-    back = None
-    if end == "data":
-        there = encode(solver, model, grid, z, method)
-        if there.status.ok is not False:
-            back = solve(solver, model, grid, there.z if there.state is None else there.state)
-    else:
-        there = solve(solver, model, grid, z)
-        if there.status.ok is not False and method is None and has_inverse(solver, grid, prediction_of(model), space):
-            back = invert(solver, model, grid, there.state)  # type: ignore[arg-type]
-        elif there.status.ok is not False:
-            back = encode(solver, model, grid, there.z, method)
-    if back is None:
+    there = encode(solver, model, grid, z, method) if end == "data" else solve(solver, model, grid, z)
+    if there.status.ok is False:
         return RoundTrip(math.nan, math.nan, math.nan, there.nfe, there.z, None, there.status, there.inversion)
+    if end == "data":
+        back = solve(solver, model, grid, there.z if there.state is None else there.state)
+    else:
+        back = back_to_noise(solver, model, grid, there, method)
     truth, uncertainty = _truth(unwatched, grid, z, end, reference, space)
     error, way = space.rms(back.z - z), there.inversion or back.inversion
     return RoundTrip(

@@ -91,11 +91,12 @@ def compute(config: ConvergenceConfig, cell: Cell) -> Mapping[str, Any]:
     if strange := taken.keys() - set(steps):
         raise ValueError(f"steps={sorted(strange)} were taken, which the dataset has no place for")
     places = [taken.get(n, none) for n in steps]
-    made: dict[str, Any] = {
-        name: np.array([getattr(x, name) for x in places]) for name in ("error", "rounding", "note")
+    made = {
+        **{name: np.array([getattr(x, name) for x in places]) for name in ("error", "rounding", "note")},
+        **{name: getattr(found, name) for name in _WORDS},
+        "used": np.array([float(x.used) if x.steps else np.nan for x in places]),
+        "status": "ok",
     }
-    made["used"] = np.array([float(x.used) if x.steps else np.nan for x in places])
-    made |= {name: getattr(found, name) for name in _WORDS} | {"status": "ok"}
     if config.proved:
         alternating = order_on_pattern(solver, (1, 2)).order if kind == "alternating" else None
         text, agrees = proved_order(symbolic_order(solver), alternating, found, kind)
@@ -135,8 +136,8 @@ def _rows(found: Dataset) -> Iterator[Mapping[str, Any]]:
             "solver": text,
             "grid": order.family,
             "order": f"{order.order:.2f}{'' if order.decided else ' undecided'}",
+            "band": f"[{order.low:.2f}, {order.high:.2f}]",
         }
-        row["band"] = f"[{order.low:.2f}, {order.high:.2f}]"
         if "proved" in cell:
             verdict = cell["verdict"].item()
             row["proved"] = f"{cell['proved'].item()}{'' if verdict == 'agrees' else f' {verdict}'}"

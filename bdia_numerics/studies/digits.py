@@ -20,21 +20,23 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids, names, problems, schedules
+from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import reference_flow
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.runs.encoding import Solution, encode, solve
+from bdia_numerics.runs.encoding import Solution, back_to_data, back_to_noise, encode, solve
 from bdia_numerics.runs.inversion import INVERSIONS, Method, split
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT
 from bdia_numerics.spaces import Array
 from bdia_numerics.studies.engine.local import one_blas_thread
 from bdia_numerics.studies.engine.running import run
-from bdia_numerics.studies.study import Cell, Dataset, Study, Variable, among, back_to_noise, solver_of
+from bdia_numerics.studies.study import Cell, Dataset, Study, Variable, among, solver_of
 
 Encode = Callable[..., Solution]
 Contenders = Mapping[str, tuple[Solver, Method | None]]
 """By the name that it has in tables and figures: a solver, and its inversion, the default of `encode` if None."""
 SPACINGS = ("leading", "trailing")
+SCHEDULE = schedules.stable_diffusion()
 
 
 def contenders(
@@ -152,25 +154,12 @@ class Trajectories:
     latent_error: float
 
 
-def rms(difference: Array) -> float:
-    """Return the root mean square over all elements, in float64."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.sqrt(np.mean(np.square(difference, dtype=np.float64))))
-
-
-@cache
-def _schedule() -> schedules.Schedule:
-    """Return the schedule: one for all runs, since the products of 1000 alphas take longer than a run of few steps."""
-    return schedules.stable_diffusion()
-
-
 @cache
 def make_grid(spacing: str, steps: int) -> Grid:
     """Return Stable Diffusion's grid: its schedule, ending at t = 0, not at clean data. It is one, and keeps its plans."""
-    schedule = _schedule()
     if spacing == "leading":
-        return grids.leading(schedule, steps, steps_offset=1, final_alpha=None)
-    return grids.trailing(schedule, steps, final_alpha=None)
+        return grids.leading(SCHEDULE, steps, steps_offset=1, final_alpha=None)
+    return grids.trailing(SCHEDULE, steps, final_alpha=None)
 
 
 @cache
@@ -182,7 +171,7 @@ def law(bandwidth: float) -> problems.Empirical:
 @cache
 def _model(bandwidth: float) -> Any:
     """Return the noise prediction of the digits, which remembers the levels of its times."""
-    return law(bandwidth).model(_schedule())
+    return law(bandwidth).model(SCHEDULE)
 
 
 def images(config: Config) -> Array:
@@ -233,7 +222,7 @@ def _trajectory(
 ) -> tuple[dict[float, Array], float]:
     states, error = {times[0]: start}, 0.0
     for begin, end in pairwise(times):
-        piece = reference_flow(_model(bandwidth), _schedule(), states[begin], begin, end, rtol=rtol)
+        piece = reference_flow(_model(bandwidth), SCHEDULE, states[begin], begin, end, rtol=rtol)
         states[end], error = piece.z, error + piece.rms
     return states, error
 
@@ -249,7 +238,7 @@ def _compute(known: Contenders, encode: Encode, config: Config, cell: Cell) -> M
     with np.errstate(all="ignore"):
         sampled = solve(solver, model, grid, z)
         latent = encode(solver, model, grid, x, method)
-        returned = _back(solver, model, grid, latent)
+        returned = back_to_data(solver, model, grid, latent)
         whole = sampled.status.ok and sampled.state is not None
         noise = back_to_noise(solver, model, grid, sampled, method) if whole else sampled
         latent_std = float(np.std(latent.z, dtype=np.float64))
@@ -318,12 +307,6 @@ def study(config: Config | None = None) -> Dataset:
     return run(DIGITS, config)
 
 
-def _back(solver: Solver, model: Any, grid: Grid, latent: Solution) -> Solution:
-    return (
-        solve(solver, model, grid, latent.z if latent.state is None else latent.state) if latent.status.ok else latent
-    )
-
-
 @one_blas_thread()
 def portraits(config: Config | None = None, *, steps: int = 10, image: int = 0) -> tuple[Portrait, ...]:
     """Return one image through DDIM inversion and through BDIA with gamma 1, on the trailing grid in float64."""
@@ -335,7 +318,7 @@ def portraits(config: Config | None = None, *, steps: int = 10, image: int = 0) 
     found = []
     for label, solver in (("DDIM inversion", DDIM()), ("BDIA, gamma 1", BDIA(1))):
         latent = encode(solver, model, grid, x)
-        returned = _back(solver, model, grid, latent)
+        returned = back_to_data(solver, model, grid, latent)
         arrays = (a[image].reshape(8, 8) for a in (x, latent.z, truth, returned.z))
         found.append(Portrait(label, steps, *arrays))
     return tuple(found)
@@ -345,7 +328,7 @@ def portraits(config: Config | None = None, *, steps: int = 10, image: int = 0) 
 def choices(config: Config | None = None) -> tuple[Choice, ...]:
     """Measure what the choice of distribution and images does to the latents that the ODE itself gives at the last time."""
     config = config or Config()
-    last, size = float(schedules.stable_diffusion().t_max), config.images
+    last, size = float(SCHEDULE.t_max), config.images
     data = problems.digits()
     order = np.random.default_rng([config.seed, 2]).permutation(len(data))
     held, rest = data[order[:size]], data[order[size:]]
@@ -357,9 +340,9 @@ def choices(config: Config | None = None) -> tuple[Choice, ...]:
         (f"bandwidth {config.bandwidth}", "digits left out of the distribution", config.bandwidth, held),
         (f"bandwidth {config.bandwidth}", "draws of the distribution", config.bandwidth, rest[:size] + blur),
     )
-    schedule, found = schedules.stable_diffusion(), []
+    found = []
     for name, what, width, x in cases:
-        model = problems.Empirical(rest, bandwidth=width).model(schedule)
-        latent = reference_flow(model, schedule, x, 0.0, last, rtol=1e-4).z  # which leaves 2e-5 of the largest
+        model = problems.Empirical(rest, bandwidth=width).model(SCHEDULE)
+        latent = reference_flow(model, SCHEDULE, x, 0.0, last, rtol=1e-4).z  # which leaves 2e-5 of the largest
         found.append(Choice(name, what, float(latent.std())))
     return tuple(found)

@@ -13,25 +13,33 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import names
+from bdia_numerics import grids, names
 from bdia_numerics.analysis import amplification, gaussian_jacobian
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import NotInvertibleError, structure
-from bdia_numerics.runs.encoding import Solution, encode, solve
+from bdia_numerics.runs.encoding import Solution, back_to_data, encode, solve
 from bdia_numerics.runs.inversion import split
 from bdia_numerics.solvers import DDIM, DPMSolverPP
 from bdia_numerics.spaces import Array
 from bdia_numerics.studies import network
 from bdia_numerics.studies.engine.local import one_blas_thread
-from bdia_numerics.studies.network_studies import TARGETS
+from bdia_numerics.studies.network_studies import TARGETS, ImagesConfig
 from bdia_numerics.studies.records import records
 from bdia_numerics.studies.reproduction import half_width
-from bdia_numerics.studies.study import Cell, Study, Variable, among, check, solver_of, to_clean
+from bdia_numerics.studies.study import (
+    DIRECTIONS,
+    Cell,
+    Study,
+    Variable,
+    among,
+    check,
+    solver_of,
+    to_clean,
+)
 
-SCHEDULE = "ddpm_linear"
+SCHEDULE = names.schedule("ddpm_linear")
 """That of the shipped network, on which the exact distributions are encoded, too."""
 NETWORK = "network, guidance "
-DIRECTIONS = ("sample", "invert")
 
 
 @dataclass(frozen=True)
@@ -89,18 +97,9 @@ class EncodeConfig:
             raise ValueError("problems and guidances are empty: give a problem or a guidance")
 
 
-def _targets(config: EncodeConfig) -> tuple[str, ...]:
-    return (*config.problems, *(f"{NETWORK}{g:g}" for g in config.guidances))
-
-
 @lru_cache(maxsize=512)
 def _grid(text: str, n: int) -> Grid:
-    return to_clean(text, _schedule(), n)
-
-
-@lru_cache(maxsize=1)
-def _schedule() -> Any:
-    return names.schedule(SCHEDULE)
+    return to_clean(text, SCHEDULE, n)
 
 
 @cache
@@ -112,7 +111,7 @@ def affordable(solver: str, grid: str, budget: int) -> tuple[int, str]:
     while n > structure(made).depth + 1:
         nfe = budget
         try:
-            nfe = encode(made, law.model(_schedule()), _grid(grid, n), x, split(solver)[1]).nfe
+            nfe = encode(made, law.model(SCHEDULE), _grid(grid, n), x, split(solver)[1]).nfe
             if nfe <= budget:
                 return n, ""
             why = f"{budget} evaluations do not pay the start and two steps: {n} slots take {nfe}"
@@ -149,33 +148,26 @@ def _on_law(config: EncodeConfig, cell: Cell) -> Mapping[str, Any]:
     law, grid, solver = names.distribution(str(cell["target"])), _afforded(cell)[0], solver_of(str(cell["solver"]))
     method = split(str(cell["solver"]))[1]
     x, truth, uncertain = _flow(config, str(cell["target"]), float(grid.t[grid.n]), float(grid.t[0]))
-    model, trips = law.model(_schedule()), {}
+    model, trips = law.model(SCHEDULE), {}
     with one_blas_thread(), np.errstate(all="ignore"):
         for dtype in sorted(config.dtypes, key=lambda d: np.finfo(d).bits):
             sent = x.astype(dtype)
             there = encode(solver, model, grid, sent, method)
-            trips[dtype] = _missed(_back(solver, model, grid, there), sent, config)
+            trips[dtype] = _missed(back_to_data(solver, model, grid, there), sent, config)
     return _found(config, there, np.asarray(there.z, float), truth, uncertain, trips)
 
 
 @lru_cache(maxsize=64)
 def _flow(config: EncodeConfig, problem: str, far: float, near: float) -> tuple[Array, Array, float]:
     """Return draws of a distribution of all seeds at the near end, shape (seeds * states, D), and where the exact flow takes them."""
-    law, drawn = names.distribution(problem), []
-    for seed in _seeds(config):
-        rng = np.random.default_rng(seed)
-        clean, noise = law.sample(config.states, rng), rng.standard_normal((config.states, law.dimension))
-        drawn.append(float(_schedule().alpha(near)) * clean + float(_schedule().sigma(near)) * noise)
-    x = np.concatenate(drawn)
-    flow = law.flow_certified(x, near, far, _schedule())
+    law = names.distribution(problem)
+    x = np.concatenate([law.sample(config.states, seed, near, SCHEDULE) for seed in _seeds(config)])
+    flow = law.flow_certified(x, near, far, SCHEDULE)
     return x, flow.z, float(flow.certificate.uncertainty)
 
 
 @network.one_thread
 def _on_network(config: EncodeConfig, cell: Cell) -> Mapping[str, Any]:
-    from bdia_numerics.torch.networks.features import predicted
-    from bdia_numerics.torch.tensors import dtype_named
-
     guidance, (solver, method) = float(str(cell["target"]).removeprefix(NETWORK)), network.way(str(cell["solver"]))
     grid, _ = _afforded(cell)
     labels, x = network.labels(config.images * config.seeds), _images(config)
@@ -183,57 +175,45 @@ def _on_network(config: EncodeConfig, cell: Cell) -> Mapping[str, Any]:
     trips: dict[str, Array] = {}
     for word in sorted(config.network_dtypes, key=lambda d: np.finfo(d).bits):
         shipped = network.shipped("float64" if word == "float64" else "float32")
-        model, sent = shipped.model(labels, guidance=guidance), x.to(dtype_named(word))
+        model, sent = shipped.model(labels, guidance=guidance), x.to(network.tensors.dtype_named(word))
         there = encode(solver, model, grid, sent, method)
-        back = _back(solver, model, grid, there)
+        back = back_to_data(solver, model, grid, there)
         trips[word] = _missed(back, sent.double().numpy(), config)
     found = _found(config, there, there.z.double().numpy(), truth, uncertain, trips)
     if not there.status.ok:
         return found
     wanted = TARGETS[labels]
     other = shipped.model(wanted, guidance=guidance)
-    for name, way, begin in (("edits", solver, _begin(there)), ("edits_alone", DDIM(), there.z)):
-        edited = solve(way, other, grid, begin)
-        read = predicted(edited.z.double().numpy()) == wanted if edited.status.ok else np.zeros(len(labels), bool)
+    begin = there.z if there.state is None else there.state
+    for name, way, first in (("edits", solver, begin), ("edits_alone", DDIM(), there.z)):
+        edited = solve(way, other, grid, first)
+        read = (
+            network.networks.features.predicted(edited.z.double().numpy()) == wanted
+            if edited.status.ok
+            else np.zeros(len(labels), bool)
+        )
         found[name] = read.reshape(config.seeds, -1).mean(1)
     return found
-
-
-@dataclass(frozen=True)
-class _Draw:
-    images: int
-    seed: int
 
 
 @lru_cache(maxsize=2)
 def _images(config: EncodeConfig) -> Any:
     """Return samples of the network of all seeds, of the labels 0 to 9 in turn, at the least noise of its training."""
     shipped, fine = network.shipped(), network.shipped().grid(40, "log_snr")
-    drawn = [network.noise(_Draw(config.images, seed), fine) for seed in _seeds(config)]
+    drawn = [network.noise(ImagesConfig(images=config.images, seed=seed), fine) for seed in _seeds(config)]
     z = drawn[0].new_tensor(np.concatenate([one.numpy() for one in drawn]))
     return solve(DPMSolverPP(), shipped.model(network.labels(len(z))), fine, z).z
 
 
 @lru_cache(maxsize=64)
 def _own_ode(config: EncodeConfig, guidance: float, far: float, near: float) -> tuple[Array, float]:
-    from bdia_numerics import grids
-    from bdia_numerics.torch.networks.sampling import latent_reference
-
     shipped, x = network.shipped(), _images(config)
     model, ends = (
         shipped.model(network.labels(len(x)), guidance=guidance),
         grids.from_timesteps(shipped.schedule, [far, near]),
     )
-    truth = latent_reference(model, ends, x, config.fine)
+    truth = network.networks.sampling.latent_reference(model, ends, x, config.fine)
     return truth.z.double().numpy(), truth.error
-
-
-def _begin(there: Solution) -> Any:
-    return there.z if there.state is None else there.state
-
-
-def _back(solver: Any, model: Any, grid: Grid, there: Solution) -> Solution:
-    return solve(solver, model, grid, _begin(there)) if there.status.ok else there
 
 
 def _missed(back: Solution, sent: Array, config: EncodeConfig) -> Array:
@@ -241,16 +221,15 @@ def _missed(back: Solution, sent: Array, config: EncodeConfig) -> Array:
     if not back.status.ok:
         return np.full(config.seeds, np.nan)
     error = np.asarray(back.z, float) - np.asarray(sent, float)
-    missed: Array = np.sqrt(np.mean(error.reshape(config.seeds, -1) ** 2, axis=1))
-    return missed
+    return np.sqrt(np.mean(error.reshape(config.seeds, -1) ** 2, axis=1))
 
 
 def _found(
     config: EncodeConfig, there: Solution, z: Array, truth: Array, uncertain: float, trips: Mapping[str, Array]
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {"nfe": there.nfe, "inversion": there.inversion, "status": str(there.status)}
     held = [d for d in names.NUMPY_DTYPES if d in {*config.dtypes, *config.network_dtypes}]
-    found["missed"] = np.array([trips.get(d, np.full(config.seeds, np.nan)) for d in held])
+    missed = np.array([trips.get(d, np.full(config.seeds, np.nan)) for d in held])
+    found = {"nfe": there.nfe, "inversion": there.inversion, "status": str(there.status), "missed": missed}
     if not there.status.ok:
         return found
     by_seed = z.reshape(config.seeds, -1)
@@ -347,7 +326,7 @@ ENCODING = Study(
     "Which solver encodes: latents, returns, amplification and edits at equal evaluations",
     EncodeConfig,
     dims=lambda config: {
-        "target": _targets(config),
+        "target": (*config.problems, *(f"{NETWORK}{g:g}" for g in config.guidances)),
         "grid": config.grids,
         "evaluations": config.evaluations,
         "solver": config.solvers,
@@ -396,5 +375,5 @@ ENCODING = Study(
         "edits": "{mean_edits:.2f}",
         "by DDIM": "{mean_edits_alone:.2f}",
     },
-    figure="encoding:errors",
+    figure="network:latents",
 )

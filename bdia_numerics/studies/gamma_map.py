@@ -16,6 +16,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.program import structure
 from bdia_numerics.runs.encoding import solve
 from bdia_numerics.spaces import Array
+from bdia_numerics.spaces.later import scipy
 from bdia_numerics.studies.study import (
     Cell,
     Dataset,
@@ -29,7 +30,7 @@ from bdia_numerics.studies.study import (
     takes_gamma,
     to_clean,
 )
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import refuse, shown
 
 GAMMAS = (0.0, 0.1, 0.5, 0.9, 1.0)
 STEPS = (10, 20, 40, 80)
@@ -46,22 +47,20 @@ PROJECTIONS = 64
 
 def sliced_wasserstein(a: Array, b: Array, seed: int = 0) -> float:
     """Return the mean Wasserstein-1 distance over `PROJECTIONS` random directions; in one dimension, the distance itself."""
-    from scipy.stats import wasserstein_distance  # which takes longer to import than all studies
-
     dimension = a.shape[1]
     if dimension == 1:
-        return float(wasserstein_distance(a[:, 0], b[:, 0]))
+        return float(scipy.stats.wasserstein_distance(a[:, 0], b[:, 0]))
     directions = np.random.default_rng(seed).standard_normal((dimension, PROJECTIONS))
     directions /= np.linalg.norm(directions, axis=0)
     pairs = zip((a @ directions).T, (b @ directions).T, strict=True)
-    return float(np.mean([wasserstein_distance(x, y) for x, y in pairs]))
+    return float(np.mean([scipy.stats.wasserstein_distance(x, y) for x, y in pairs]))
 
 
 def energy(a: Array, b: Array) -> float:
     """Return the squared energy distance 2 E|X-Y| - E|X-X'| - E|Y-Y'| (Szekely and Rizzo 2013)."""
-    from scipy.spatial.distance import cdist
-
-    between, within_a, within_b = (float(cdist(x, y).mean()) for x, y in ((a, b), (a, a), (b, b)))
+    between, within_a, within_b = (
+        float(scipy.spatial.distance.cdist(x, y).mean()) for x, y in ((a, b), (a, a), (b, b))
+    )
     return 2 * between - within_a - within_b
 
 
@@ -102,12 +101,11 @@ class MapConfig:
 
     def __post_init__(self) -> None:
         check(self, "gammas", "steps", steps=3, states=2)
-        if not hasattr(names.schedule(self.schedule), "length"):
-            raise ValueError(
-                f"schedule={shown(self.schedule)} has no training steps: use {' or '.join(names.DISCRETE)}"
-            )
-        if any(not 0 <= g <= 1 for g in self.gammas):
-            raise ValueError(f"gammas={self.gammas}: give numbers from 0 to 1")
+        counts, known = hasattr(names.schedule(self.schedule), "length"), " or ".join(names.DISCRETE)
+        refuse(
+            (not counts, f"schedule={shown(self.schedule)} has no training steps: use {known}"),
+            (any(not 0 <= g <= 1 for g in self.gammas), f"gammas={self.gammas}: give numbers from 0 to 1"),
+        )
 
 
 def of_bdia(found: Dataset) -> Dataset:

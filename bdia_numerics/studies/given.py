@@ -17,6 +17,7 @@ from bdia_numerics.analysis.frechet import Moments
 from bdia_numerics.grids import Grid
 from bdia_numerics.runs.files import fingerprint
 from bdia_numerics.studies import protocols
+from bdia_numerics.studies.network import editing, networks, tensors
 from bdia_numerics.studies.protocols import PROTOCOLS, Protocol
 from bdia_numerics.texts import MOST, refuse
 
@@ -39,7 +40,7 @@ class ReproductionConfig:
     reference
         Moments of real images, as `read_moments` takes them; empty for those of MNIST's test images.
     features
-        As `torch.networks.extractors.extractor` takes it; empty for the shipped classifier.
+        As `torch.networks.features.extractor` takes it; empty for the shipped classifier.
     prompts
         A file with one prompt a line, for text to image.
     digests
@@ -164,9 +165,7 @@ def _same_files(config: ReproductionConfig) -> None:
 
 @lru_cache(maxsize=1)
 def _loaded(weights: str, device: str, ema: bool, trust_pickle: bool) -> Any:
-    from bdia_numerics.torch.networks.loading import load
-
-    loaded = load(weights or None, ema=ema, trust_pickle=trust_pickle, device=device)
+    loaded = networks.loading.load(weights or None, ema=ema, trust_pickle=trust_pickle, device=device)
     said = f"weights={weights!r}: the network's configuration says no size of its images (sample_size)"
     refuse((loaded.shape is None, said))
     return loaded
@@ -174,16 +173,12 @@ def _loaded(weights: str, device: str, ema: bool, trust_pickle: bool) -> Any:
 
 @lru_cache(maxsize=1)
 def _prompted(weights: str, device: str) -> Any:
-    from bdia_numerics.torch.editing.drawing import text_to_image
-
-    return text_to_image(weights, device=device)
+    return editing.pipelines.text_to_image(weights, device=device)
 
 
 @lru_cache(maxsize=1)
 def _prompts(path: str) -> list[str]:
-    from bdia_numerics.torch.editing.drawing import read_prompts
-
-    return read_prompts(Path(path))
+    return editing.pipelines.read_prompts(Path(path))
 
 
 def read_moments(path: Path) -> Moments:
@@ -237,17 +232,13 @@ def reference(config: ReproductionConfig) -> Moments:
     """Return the moments of real images."""
     if config.reference:
         return read_moments(Path(config.reference))
-    from bdia_numerics.torch.networks.features import real
-
-    return real()[0]
+    return networks.features.real()[0]
 
 
 @lru_cache(maxsize=1)
 def extractor_of(config: ReproductionConfig) -> Any:
     """Return what turns images of bytes to features."""
-    from bdia_numerics.torch.networks.extractors import extractor
-
-    return extractor(config.features, config.device)
+    return networks.features.extractor(config.features, config.device)
 
 
 @lru_cache(maxsize=64)
@@ -258,8 +249,6 @@ def grid_of(config: ReproductionConfig, text: str, steps: int) -> Grid:
 
 def checked(config: ReproductionConfig) -> None:
     """Load and try all that a run needs; ValueError for what would end it after hours."""
-    from bdia_numerics.torch.networks.extractors import features_of
-
     (mean, _), wanted = reference(config), config.count
     refuse(
         (
@@ -272,25 +261,23 @@ def checked(config: ReproductionConfig) -> None:
         ),
     )
     z, _ = noise_of(config, range(2), 1.0)
-    features_of(bytes_of(config, z), extractor_of(config), len(mean))
+    networks.features.features_of(bytes_of(config, z), extractor_of(config), len(mean))
 
 
 def noise_of(config: ReproductionConfig, numbers: range, scale: float) -> Any:
     """Return noise of a standard deviation for numbered images, and their labels."""
-    from bdia_numerics.torch.networks.sampling import seeded
-    from bdia_numerics.torch.tensors import dtype_named
-
-    loaded, kind = network(config), dtype_named(config.protocol.dtype)
-    return seeded(numbers, loaded.shape, scale=scale, classes=loaded.labels, dtype=kind, device=config.device)
+    loaded, kind = network(config), tensors.dtype_named(config.protocol.dtype)
+    return networks.sampling.seeded(
+        numbers, loaded.shape, scale=scale, classes=loaded.labels, dtype=kind, device=config.device
+    )
 
 
 def bytes_of(config: ReproductionConfig, z: Any) -> Any:
     """Return data as images of bytes, as the protocol has them before features are taken."""
-    from bdia_numerics.torch.networks.extractors import as_bytes, as_small_jpeg
-
     if not config.prompts:
-        return as_bytes(z)
-    return as_small_jpeg(as_bytes(pipeline(config)[0].pixels(z), rounded=False)).to(config.device)
+        return networks.features.as_bytes(z)
+    drawn = networks.features.as_bytes(pipeline(config)[0].pixels(z), rounded=False)
+    return networks.features.as_small_jpeg(drawn).to(config.device)
 
 
 def described(config: ReproductionConfig) -> dict[str, Any]:

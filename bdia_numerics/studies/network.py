@@ -13,8 +13,12 @@ from bdia_numerics.program import Solver
 from bdia_numerics.runs.encoding import solve
 from bdia_numerics.runs.inversion import Method
 from bdia_numerics.solvers import DPMSolverPP
+from bdia_numerics.spaces.later import Later
 from bdia_numerics.studies.study import Cell
 
+editing = Later("bdia_numerics.torch.editing")
+networks = Later("bdia_numerics.torch.networks")
+tensors = Later("bdia_numerics.torch.tensors")
 SIDE = 28
 """Rows and columns of an image."""
 Compute = Callable[[Any, Cell], Mapping[str, Any]]
@@ -23,10 +27,7 @@ Compute = Callable[[Any, Cell], Mapping[str, Any]]
 @lru_cache(maxsize=2)
 def shipped(dtype: str = "float32") -> Any:
     """Return the shipped network with weights of a format."""
-    from bdia_numerics.torch.networks.loading import load
-    from bdia_numerics.torch.tensors import dtype_named
-
-    return load(dtype=dtype_named(dtype))
+    return networks.loading.load(dtype=tensors.dtype_named(dtype))
 
 
 def labels(count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -36,10 +37,8 @@ def labels(count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 def noise(config: Any, grid: Grid, dtype: str = "float32") -> Any:
     """Return the noise of a configuration's images, by its seed, at the first time of a grid."""
-    from bdia_numerics.torch.networks.sampling import noise
-    from bdia_numerics.torch.tensors import dtype_named
-
-    return noise((config.images, *(shipped().shape or ())), grid, config.seed, dtype=dtype_named(dtype))
+    shape = (config.images, *(shipped().shape or ()))
+    return networks.sampling.noise(shape, grid, config.seed, dtype=tensors.dtype_named(dtype))
 
 
 @lru_cache(maxsize=2)
@@ -51,10 +50,7 @@ def images(config: Any) -> Any:
 
 def way(text: str) -> tuple[Solver, Method | None]:
     """Return the solver of a text, and the inversion that is named behind it as one of tensors."""
-    from bdia_numerics.torch.editing.methods import BySolver, way_of
-
-    found = way_of(text)
-    assert isinstance(found, BySolver)
+    found = editing.methods.way_of(text)
     return found.solver, found.method
 
 
@@ -63,9 +59,7 @@ def one_thread(compute: Compute) -> Compute:
 
     @wraps(compute)
     def inside(config: Any, cell: Cell) -> Mapping[str, Any]:
-        from bdia_numerics.torch.networks.steadiness import one_thread
-
-        with one_thread():
+        with networks.steadiness.one_thread():
             return compute(config, cell)
 
     return inside

@@ -11,13 +11,14 @@ import numpy as np
 
 from bdia_numerics import names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
-from bdia_numerics.runs.encoding import encode, solve
+from bdia_numerics.runs.encoding import back_to_data, encode, solve
 from bdia_numerics.runs.solving import DERIVED
 from bdia_numerics.runs.stepwise import come_back
 from bdia_numerics.spaces import Array
 from bdia_numerics.studies import network
-from bdia_numerics.studies.network import SIDE, one_thread
+from bdia_numerics.studies.network import SIDE, networks, one_thread, tensors
 from bdia_numerics.studies.study import (
+    DIRECTIONS,
     Cell,
     Study,
     Variable,
@@ -65,11 +66,7 @@ class ImagesConfig:
     fine: int = 40
 
     def __post_init__(self) -> None:
-        check(self, encodes=isinstance(self, ReturnsConfig))
-        if self.images < 1 or min(self.steps, default=0) < 3 or self.fine < 4:
-            raise ValueError(
-                f"images={self.images}, steps={self.steps}, fine={self.fine}: give an image, three steps and four slots, or more"
-            )
+        check(self, "steps", encodes=isinstance(self, ReturnsConfig), images=1, steps=3, fine=4)
 
 
 @dataclass(frozen=True)
@@ -105,11 +102,7 @@ class EditConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check(self, "solvers", "guidances", encodes=True)
-        if self.images < 1 or self.steps < 3:
-            raise ValueError(
-                f"images={self.images}, steps={self.steps}: give an image or more, and three steps or more"
-            )
+        check(self, "solvers", "guidances", encodes=True, images=1, steps=3)
 
 
 def grey(images: Any) -> Array:
@@ -153,27 +146,22 @@ def _grid_and_model(config: ImagesConfig, cell: Cell) -> tuple[Any, Any]:
 
 
 def _found(images: Array, distance: float, nfe: int, status: str) -> Mapping[str, Any]:
-    from bdia_numerics.torch.networks.features import predicted
-
-    return {"images": grey(images), "distance": distance, "nfe": nfe, "status": status, "read": predicted(images)}
+    read = networks.features.predicted(images)
+    return {"images": grey(images), "distance": distance, "nfe": nfe, "status": status, "read": read}
 
 
 @lru_cache(maxsize=8)
 def _truth(config: ImagesConfig, name: str, steps: int) -> tuple[Array, float]:
     """Return the network's own ODE from the noise at the first time of a grid, and the error of that."""
-    from bdia_numerics.torch.networks.sampling import reference
-
     grid, model = _grid_and_model(config, {"grid": name, "steps": steps})
-    truth = reference(model, grid, network.noise(config, grid), config.fine)
+    truth = networks.sampling.reference(model, grid, network.noise(config, grid), config.fine)
     return truth.z.double().numpy(), truth.error
 
 
 @one_thread
 def edited(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
     """Return what one solver makes of the sources at one scale, with these and the labels."""
-    from bdia_numerics.torch.networks.features import predicted
-    from bdia_numerics.torch.networks.sampling import rms
-
+    rms = networks.sampling.rms
     x, labels, guidance = network.images(config), network.labels(config.images), float(cell["guidance"])
     targets, shipped = TARGETS[labels], network.shipped()
     solver, method = network.way(str(cell["solver"]))
@@ -186,11 +174,10 @@ def edited(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
         counts = {"nfe": there.nfe, "as_target": 0, "as_source": 0, "inversion": there.inversion}
         lost = _first_channel(np.full(x.shape, np.nan))
         return found | nan | counts | {"images": lost, "status": str(there.status)}
-    begin = there.z if there.state is None else there.state
-    back, edited = (solve(solver, model, grid, begin) for model in (own, other))
+    back, edited = (back_to_data(solver, model, grid, there) for model in (own, other))
     images, error = edited.z.double().numpy(), rms(back.z - x)
     status = come_back(edited.status, error, rms(x), exact=there.inversion == DERIVED)
-    read = predicted(images) if edited.status.ok else np.full(len(labels), -1)
+    read = networks.features.predicted(images) if edited.status.ok else np.full(len(labels), -1)
     return {
         **found,
         "nfe": there.nfe + edited.nfe,
@@ -246,10 +233,6 @@ RETURNS = Study(
 )
 
 
-def _said(found: dict[str, Any], dataset: Any) -> dict[str, Any]:
-    return {"config": found["config"], "targets": found["targets"], "edits": found["cells"]}
-
-
 EDITING = Study(
     "editing",
     "Round-trip editing on the shipped network of digits",
@@ -285,12 +268,14 @@ EDITING = Study(
         "inversion": "{inversion}",
     },
     figure="network:edits",
-    said=_said,
+    said=lambda found, dataset: {
+        "config": found["config"],
+        "targets": found["targets"],
+        "edits": found["cells"],
+    },
 )
 
 
-DTYPES = names.TORCH_DTYPES
-DIRECTIONS = ("sample", "invert")
 WIDE = ("float32", "float64")
 """Formats in which derivatives of the network are taken."""
 
@@ -320,7 +305,7 @@ class GrowthConfig:
         *(f"EDICT(p={p})" for p in ("9/10", "93/100", "1")),
     )
     steps: tuple[int, ...] = (10,)
-    dtypes: tuple[str, ...] = DTYPES
+    dtypes: tuple[str, ...] = names.TORCH_DTYPES
     grid: str = "cut"
     images: int = 2
     iterations: int = 4
@@ -329,32 +314,27 @@ class GrowthConfig:
 
     def __post_init__(self) -> None:
         check(self, "solvers", "steps", "dtypes", steps=4, images=2, iterations=2)
-        among(self, dtypes=DTYPES)
+        among(self, dtypes=names.TORCH_DTYPES)
 
 
 @one_thread
 def compute(config: GrowthConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the amplification in both directions, and the error of a round trip, in one format."""
-    from bdia_numerics.torch.networks.growth import growth
-    from bdia_numerics.torch.networks.round_trips import trips
-    from bdia_numerics.torch.networks.steadiness import repeatability
-    from bdia_numerics.torch.tensors import dtype_named
-
     solver, word, steps = names.solver(str(cell["solver"])), str(cell["dtype"]), int(cell["steps"])
-    shipped, dtype = network.shipped("float64" if word == "float64" else "float32"), dtype_named(word)
+    shipped, dtype = network.shipped("float64" if word == "float64" else "float32"), tensors.dtype_named(word)
     grid = to_clean(config.grid, shipped.schedule, steps)
     wide, model = (
         network.noise(config, grid, "float64"),
         shipped.model(network.labels(config.images), guidance=config.guidance),
     )
     options: dict[str, Any] = {"dtypes": (dtype,), "guidances": (config.guidance,)}
-    (trip,) = trips(lambda *_: model, {repr(solver): solver}, [grid], wide, **options)
+    (trip,) = networks.steadiness.trips(lambda *_: model, {repr(solver): solver}, [grid], wide, **options)
     found = {key: trip[key] for key in ("error", "status")}
     if word not in WIDE:
         return found
     z, run = wide.to(dtype), {"iterations": config.iterations, "seed": config.seed}
-    steady = repeatability(model, z, grid.t[grid.n // 2])
-    grown = [growth(solver, model, grid, z, direction=direction, **run) for direction in DIRECTIONS]
+    steady = networks.steadiness.repeatability(model, z, grid.t[grid.n // 2])
+    grown = [networks.growth.growth(solver, model, grid, z, direction=direction, **run) for direction in DIRECTIONS]
     slots = np.full((len(DIRECTIONS), max(config.steps), config.images), np.nan)
     for k, one in enumerate(grown):
         slots[k, one.slots - 1] = one.steps

@@ -16,8 +16,9 @@ from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.encoding import solve
 from bdia_numerics.spaces import Array
 from bdia_numerics.studies import network
-from bdia_numerics.studies.network import one_thread
+from bdia_numerics.studies.network import networks, one_thread
 from bdia_numerics.studies.study import Cell, Study, Variable, check, shared, to_clean
+from bdia_numerics.texts import refuse
 
 SOLVERS = (
     "DDIM", *(f"BDIA(gamma={g})" for g in ("1/10", "1/2", "9/10", "1")), "EDICT", "OBELM", "Heun", "BDIAHeun", "DPMSolverPP",
@@ -63,13 +64,11 @@ class TableConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check(self, "solvers", "grids", "evaluations", evaluations=6, resamples=10)
-        if self.images < 2 or self.batch < 1 or not 0 <= self.paired <= self.images:
-            raise ValueError(
-                f"images={self.images}, batch={self.batch}, paired={self.paired}: give two images or more, and pair no more of them"
-            )
-        if self.paired and self.fine < 4:
-            raise ValueError(f"fine={self.fine}: give 4 or more")
+        check(self, "solvers", "grids", "evaluations", evaluations=6, resamples=10, images=2, batch=1)
+        refuse(
+            (not 0 <= self.paired <= self.images, f"paired={self.paired}: pair none, or up to images={self.images}"),
+            (self.paired and self.fine < 4, f"fine={self.fine}: give 4 or more"),
+        )
 
 
 def interval(middle: Any, resampled: Any) -> tuple[Any, Any]:
@@ -81,17 +80,13 @@ def interval(middle: Any, resampled: Any) -> tuple[Any, Any]:
 @lru_cache(maxsize=2)
 def _compared(config: TableConfig) -> tuple[Moments, float]:
     """Return the moments of the test images' features, and the distance of as many training images as there are samples."""
-    from bdia_numerics.torch.networks.features import real
-
-    reference_set, training = real()
+    reference_set, training = networks.features.real()
     return reference_set, frechet_of_moments(moments(training[: config.images]), reference_set)
 
 
 @one_thread
 def compute(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the distance of one solver's samples, and of their resamples, to real images and to the network's own ODE."""
-    from bdia_numerics.torch.networks.features import verdicts
-
     solver, (reference_set, floor) = names.solver(str(cell["solver"])), _compared(config)
     grid = to_clean(str(cell["grid"]), network.shipped().schedule, int(cell["evaluations"]) // structure(solver).nfe)
     images, nfe, status = _sampled(solver, grid, config)
@@ -100,7 +95,7 @@ def compute(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
     if status == "ok":
         own = _distances(images, reference_set, config)
         distance, uncertainty = _away(grid, images, config)
-        recognised = verdicts(images, network.labels(config.images))
+        recognised = networks.features.verdicts(images, network.labels(config.images))
     return {
         "steps": grid.n,
         "nfe": nfe,
@@ -129,23 +124,21 @@ _TRUTHS: dict[tuple[TableConfig, float, float], Any] = {}
 
 def _away(grid: Grid, images: Array, config: TableConfig) -> tuple[float, float]:
     """Return the distance to the network's own ODE between the same ends from the same noise, and that solution's error."""
-    from bdia_numerics.torch.networks.sampling import reference, rms
-
     if not config.paired:
         return float("nan"), float("nan")
     ends = config, float(grid.t[grid.n]), float(grid.t[0])
     if ends not in _TRUTHS:
         model = network.shipped().model(network.labels(config.paired), guidance=config.guidance)
-        _TRUTHS[ends] = reference(model, grid, network.noise(config, grid)[: config.paired], config.fine)
+        _TRUTHS[ends] = networks.sampling.reference(
+            model, grid, network.noise(config, grid)[: config.paired], config.fine
+        )
     truth = _TRUTHS[ends]
-    return rms(truth.z - truth.z.new_tensor(images[: config.paired])), truth.error
+    return networks.sampling.rms(truth.z - truth.z.new_tensor(images[: config.paired])), truth.error
 
 
 def _distances(images: Array, real: Moments, config: TableConfig) -> Array:
     """Return the Frechet distance of the images, then of each resample, shape (1 + resamples,)."""
-    from bdia_numerics.torch.networks.features import features
-
-    own, rng = features(images), np.random.default_rng([config.seed, 1])
+    own, rng = networks.features.features(images), np.random.default_rng([config.seed, 1])
     draws = rng.integers(config.images, size=(config.resamples, config.images))
     return np.array([frechet_of_moments(moments(x), real) for x in (own, *(own[rows] for rows in draws))])
 

@@ -162,10 +162,7 @@ def protocols(text: str) -> tuple[str, tuple[str, ...]]:
     """Return the table and the variants that a text like table-2 or table-2:quad names; ValueError for another."""
     known = {name(table, variant): (table, (variant,)) for table, own in PROTOCOLS.items() for variant in own}
     whole = {table: (table, tuple(own)) for table, own in PROTOCOLS.items()}
-    found: tuple[str, tuple[str, ...]] = (known | whole)[
-        one_of("protocol", text, [*whole, *known.keys() - whole.keys()])
-    ]
-    return found
+    return (known | whole)[one_of("protocol", text, [*whole, *known.keys() - whole.keys()])]
 
 
 def name(table: str, variant: str) -> str:

@@ -1,4 +1,7 @@
-"""What a dataset says in plain values: a record for each cell, the rows of its study's table, and the data of its JSON."""
+"""What a dataset says in plain values: a record for each cell, the rows of its study's table, and the data of its JSON.
+
+`found.bdia` of a dataset of a study has its table, page and figure.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,15 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
+from pkgutil import resolve_name
 from string import Formatter
 from typing import Any
 
 from bdia_numerics.formulas import number
+from bdia_numerics.spaces.showing import Drawn
 from bdia_numerics.studies.study import Dataset, Study, cells
+from bdia_numerics.texts import one_of
 
 COLUMNS = 12
 """Numbers in a row of a table whose study names no columns."""
@@ -146,3 +153,35 @@ def _pivot(study: Study, found: Dataset) -> tuple[str, list[str], list[list[str]
         [*map(str, at), *map(number, row)] for at, row in zip(places, lines, strict=True) if any(x == x for x in row)
     ]
     return title, [*map(str, varying), *heads], kept
+
+
+class StudyResult(Drawn):
+    """What `found.bdia` is, for a dataset of one of `STUDIES`.
+
+    Parameters
+    ----------
+    dataset
+        Of `studies.run` or `studies.load`.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{n} {name}" for name, n in self.dataset.sizes.items())
+        return f"{self.study.title}: {sizes}"
+
+    @property
+    def study(self) -> Study:
+        """The study; ValueError for a dataset of another."""
+        known = resolve_name("bdia_numerics.studies:STUDIES")
+        return known[one_of("study", self.dataset.attrs.get("study", ""), known)]
+
+
+@cache
+def register() -> None:
+    """Give xarray's datasets the accessor `bdia`, and import what the first dataset needs."""
+    import xarray
+
+    xarray.Variable((), 0)  # xarray looks for dask.array then, which takes longer to import than xarray itself
+    xarray.register_dataset_accessor("bdia")(StudyResult)  # type: ignore[no-untyped-call]

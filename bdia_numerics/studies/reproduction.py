@@ -13,6 +13,7 @@ from bdia_numerics.analysis.frechet import frechet_of_moments, joined, scatter
 from bdia_numerics.models import Predicting
 from bdia_numerics.runs.encoding import solve
 from bdia_numerics.spaces import Array
+from bdia_numerics.spaces.later import scipy
 from bdia_numerics.studies import protocols
 from bdia_numerics.studies.given import (
     ReproductionConfig,
@@ -25,7 +26,7 @@ from bdia_numerics.studies.given import (
     pipeline,
     reference,
 )
-from bdia_numerics.studies.network import one_thread
+from bdia_numerics.studies.network import networks, one_thread
 from bdia_numerics.studies.protocols import PROTOCOLS, TableRow
 from bdia_numerics.studies.study import Cell, Study, Variable
 
@@ -44,8 +45,6 @@ def rows_of(config: ReproductionConfig) -> dict[str, TableRow]:
 @one_thread
 def compute(config: ReproductionConfig, cell: Cell) -> Mapping[str, Any]:
     """Return mean and scatter of the features of one part of a run's images."""
-    from bdia_numerics.torch.networks.models import is_out_of_memory
-
     start = int(cell["part"]) * config.piece
     left, batch, nfe = min(config.piece, config.count - start), config.batch, 0
     found: list[Array] = []
@@ -54,7 +53,7 @@ def compute(config: ReproductionConfig, cell: Cell) -> Mapping[str, Any]:
         try:
             features, nfe = _featured(config, cell, range(first, first + min(batch, left)))
         except RuntimeError as error:
-            if batch == 1 or not is_out_of_memory(error):
+            if batch == 1 or not networks.models.is_out_of_memory(error):
                 raise
             batch //= 2
             continue
@@ -72,9 +71,6 @@ def compute(config: ReproductionConfig, cell: Cell) -> Mapping[str, Any]:
 
 def _featured(config: ReproductionConfig, cell: Cell, numbers: range) -> tuple[Array, int]:
     """Return the features of numbered images, and how often the network was evaluated for each; ArithmeticError if a run fails."""
-    from bdia_numerics.torch.networks.extractors import features_of
-    from bdia_numerics.torch.networks.sampling import clipped_ddim
-
     protocol = PROTOCOLS[config.table][str(cell["protocol"]).partition(":")[2]]
     row, loaded, steps = rows_of(config)[str(cell["solver"])], network(config), int(cell["steps"])
     grid = grid_of(config, row.grid or protocol.grid, steps)
@@ -86,7 +82,7 @@ def _featured(config: ReproductionConfig, cell: Cell, numbers: range) -> tuple[A
         model = loaded.model(labels)
     nfe = grid.n
     if row.clipped:
-        z = clipped_ddim(model, steps, z)
+        z = networks.sampling.clipped_ddim(model, steps, z)
     else:
         told = Predicting(lambda x, t: model(x, t + protocol.told), model.prediction) if protocol.told else model
         runs = []
@@ -98,7 +94,7 @@ def _featured(config: ReproductionConfig, cell: Cell, numbers: range) -> tuple[A
                 raise ArithmeticError(str(runs[-1].status))
             z = runs[-1].z
         nfe = sum(run.nfe for run in runs)
-    return features_of(bytes_of(config, z), extractor_of(config), len(reference(config)[0])), nfe
+    return networks.features.features_of(bytes_of(config, z), extractor_of(config), len(reference(config)[0])), nfe
 
 
 def join(config: ReproductionConfig, cell: Cell, parts: Iterator[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -126,8 +122,6 @@ FIGURE_1 = ("DDIM", "BDIA(gamma=1/2)", "EDICT(p=93/100)")
 
 def figure_1(config: ReproductionConfig, count: int) -> tuple[list[str], Array]:
     """Return the first prompts, and images of each by the solvers of `FIGURE_1` at 10 steps, bytes (prompts, solvers, height, width, 3)."""
-    from bdia_numerics.torch.networks.extractors import as_bytes
-
     pipe, prompts = pipeline(config)
     grid, prompts = grid_of(config, config.protocol.grid, 10), prompts[:count]
     z, _ = noise_of(config, range(config.seeds[0], config.seeds[0] + len(prompts)), 1.0)
@@ -137,7 +131,8 @@ def figure_1(config: ReproductionConfig, count: int) -> tuple[list[str], Array]:
             solve(names.solver(solver), pipe.model([one], config.protocol.guidance), grid, z[k : k + 1]).z
             for k, one in enumerate(prompts)
         ]
-        columns.append(np.concatenate([as_bytes(pipe.pixels(end)).permute(0, 2, 3, 1).cpu().numpy() for end in ends]))
+        drawn = [networks.features.as_bytes(pipe.pixels(end)).permute(0, 2, 3, 1).cpu().numpy() for end in ends]
+        columns.append(np.concatenate(drawn))
     return prompts, np.stack(columns, axis=1)
 
 
@@ -147,12 +142,10 @@ QUANTILE = 0.975
 
 def half_width(values: Array, *, of_mean: bool = False) -> Any:
     """Return half the 95% interval of one more run for normal values, or that of their mean, over the last axis; NaN for one value."""
-    from scipy.stats import t
-
     n = values.shape[-1]
     if n < 2:
         return np.full(values.shape[:-1], np.nan)[()]
-    return t.ppf(QUANTILE, n - 1) * values.std(-1, ddof=1) * np.sqrt(1 / n + (0 if of_mean else 1))
+    return scipy.stats.t.ppf(QUANTILE, n - 1) * values.std(-1, ddof=1) * np.sqrt(1 / n + (0 if of_mean else 1))
 
 
 def widened(runs: int, figures: int) -> float:
@@ -163,8 +156,7 @@ def widened(runs: int, figures: int) -> float:
     >>> round(widened(3, 16), 2), widened(3, 1)
     (4.13, 1.0)
     """
-    from scipy.stats import t
-
+    t = scipy.stats.t
     return float(t.ppf(1 - (1 - QUANTILE) / figures, runs - 1) / t.ppf(QUANTILE, runs - 1))
 
 

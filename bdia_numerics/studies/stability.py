@@ -18,9 +18,7 @@ from bdia_numerics.analysis import (
 )
 from bdia_numerics.program import NotInvertibleError, structure
 from bdia_numerics.spaces.later import sympy
-from bdia_numerics.studies.study import Cell, Study, Variable, among, check, contender, once, over_gammas
-
-DIRECTIONS = ("sample", "invert")
+from bdia_numerics.studies.study import DIRECTIONS, Cell, Study, Variable, among, check, contender, once, over_gammas
 
 
 @dataclass(frozen=True)
@@ -130,5 +128,5 @@ STABILITY = Study(
         "status": Variable("status"),
     },
     finish=over_gammas,
-    figure="stability:regions",
+    figure="rounding:regions",
 )

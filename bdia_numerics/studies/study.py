@@ -24,9 +24,8 @@ from bdia_numerics import names
 from bdia_numerics.analysis import GridFamily
 from bdia_numerics.analysis.measurement.observed import family_named
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import NotInvertibleError, Solver, parameters
-from bdia_numerics.runs.encoding import Solution, encode, invert
-from bdia_numerics.runs.inversion import Method, split
+from bdia_numerics.program import Solver, parameters
+from bdia_numerics.runs.inversion import split
 from bdia_numerics.texts import one_of, ratio, shown
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ else:
     Dataset = Any  # xarray is loaded when a dataset is made
 
 
+DIRECTIONS = ("sample", "invert")
 Scalar = str | int | float | bool
 Cell = Mapping[str, Scalar]
 """Where a cell stands: a coordinate of each dimension. Plain values, so that a cell is the same text in every process."""
@@ -370,14 +370,6 @@ def gammas_with_inverse(config: Any) -> None:
     """Raise ValueError for a gamma outside (0, 1]: at 0 there is no inverse."""
     if any(not 0 < g <= 1 for g in config.gammas):
         raise ValueError(f"gammas={config.gammas}: give numbers above 0, up to 1")
-
-
-def back_to_noise(solver: Solver, model: Any, grid: Grid, there: Any, method: Method | None) -> Solution:
-    """Return a run's way back: by the exact inverse, or by the inversion that is named, or of a solver without inverse that of `encode`."""
-    if method is None:
-        with suppress(NotInvertibleError):
-            return invert(solver, model, grid, there.state)
-    return encode(solver, model, grid, there.z, method)
 
 
 def among(config: Any, **known: Iterable[str]) -> None:

@@ -16,11 +16,11 @@ from bdia_numerics import names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import NotInvertibleError, parameters, structure
-from bdia_numerics.runs.encoding import encode, solve
+from bdia_numerics.runs.encoding import back_to_noise, encode, solve
 from bdia_numerics.runs.inversion import split
 from bdia_numerics.spaces import Array
-from bdia_numerics.studies.study import Cell, Study, Variable, among, back_to_noise, check, solver_of, with_parameters
-from bdia_numerics.texts import ratio, shown
+from bdia_numerics.studies.study import Cell, Study, Variable, among, check, solver_of, with_parameters
+from bdia_numerics.texts import ratio, refuse, shown
 
 STEPS = (10, 20, 40)
 
@@ -122,24 +122,17 @@ def labels(config: SweepConfig) -> tuple[str, ...]:
     taken: set[str] = set()
     for text in config.solvers:
         has = parameters(solver_of(text))
-        free = [(name, values) for name, values in config.parameters if name in has and not _says(text, name)]
+        open_ = {name for name in has if not re.search(rf"\b{name}\s*=", text)}
+        free = [(name, values) for name, values in config.parameters if name in open_]
         taken |= {name for name, _ in free}
         for values in itertools.product(*(values for _, values in free)):
             label = _with(text, [f"{name}={value}" for (name, _), value in zip(free, values, strict=True)])
             solver_of(label)
             found[label] = None
     for name, values in config.parameters:
-        if name not in taken:
-            raise ValueError(
-                f"parameters.{name}={list(values)}: none of {', '.join(config.solvers)} leaves it open, remove it"
-            )
-        if not values:
-            raise ValueError(f"parameters.{name} is empty: give one value or more")
+        said = f"parameters.{name}={list(values)}: none of {', '.join(config.solvers)} leaves it open, remove it"
+        refuse((name not in taken, said), (not values, f"parameters.{name} is empty: give one value or more"))
     return tuple(found)
-
-
-def _says(text: str, name: str) -> bool:
-    return re.search(rf"\b{name}\s*=", text) is not None
 
 
 def _with(text: str, pairs: list[str]) -> str:
@@ -183,12 +176,7 @@ class TrueStates:
 def ends(problem: str, schedule: str, far: float, near: float, dtype: str, seed: int, states: int) -> TrueStates:
     """Return states in a dtype between two times, drawn from the distribution at each."""
     law, times, rng = names.distribution(problem), names.schedule(schedule), np.random.default_rng(seed)
-
-    def drawn(t: float) -> Array:
-        clean, noise = law.sample(states, rng), rng.standard_normal((states, law.dimension))
-        return np.asarray(float(times.alpha(t)) * clean + float(times.sigma(t)) * noise, dtype)
-
-    z, x = drawn(far), drawn(near)
+    z, x = (np.asarray(law.sample(states, rng, t, times), dtype) for t in (far, near))
     flows = [law.flow_certified(np.asarray(v, float), *way, times) for v, way in ((z, (far, near)), (x, (near, far)))]
     uncertain = float(np.max([f.certificate.uncertainty for f in flows]))
     return TrueStates(z, flows[0].z, x, flows[1].z, uncertain)

@@ -9,43 +9,25 @@ function of a sampler of k-diffusion. Each raises AssertionError with one line t
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from bdia_numerics.testing.certificate import Certified, certify
-    from bdia_numerics.testing.latents import assert_latent_valid
-    from bdia_numerics.testing.orders import UndecidedOrder, assert_nfe, assert_order, order_of
-    from bdia_numerics.testing.returns import Returned, assert_exactly_invertible, assert_round_trip, returned
-    from bdia_numerics.testing.same import assert_same
-    from bdia_numerics.testing.samplers import Undecided, from_kdiffusion
-
-__all__ = [
-    "Certified",
-    "Returned",
-    "Undecided",
-    "UndecidedOrder",
-    "assert_exactly_invertible",
-    "assert_latent_valid",
-    "assert_nfe",
-    "assert_order",
-    "assert_round_trip",
-    "assert_same",
-    "certify",
-    "from_kdiffusion",
-    "order_of",
-    "returned",
-]
+_HOMES = {
+    **dict.fromkeys(("Certified", "certify"), "certificate"),
+    **dict.fromkeys(("UndecidedOrder", "assert_nfe", "assert_order", "order_of"), "orders"),
+    **dict.fromkeys(("Returned", "assert_exactly_invertible", "assert_round_trip", "returned"), "returns"),
+    **dict.fromkeys(("Undecided", "from_kdiffusion"), "samplers"),
+    "assert_latent_valid": "latents",
+    "assert_same": "same",
+}
+"""The module of each name. Not loaded at once: the plugin is loaded in every session of pytest, and most of them have no claim."""
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    # Not at once: the plugin is loaded in every session of pytest, and most of them have no claim.
-    if name in __all__:
-        for home in ("certificate", "latents", "orders", "returns", "same", "samplers"):
-            found = getattr(import_module(f"{__name__}.{home}"), name, None)
-            if getattr(found, "__module__", "").endswith(f".{home}"):
-                globals()[name] = found
-                return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return found
 
 
 def __dir__() -> list[str]:

@@ -20,7 +20,7 @@ import torch
 
 from bdia_numerics import configs, grids
 from bdia_numerics.configs.config import KINDS
-from bdia_numerics.configs.levels import RatioLevels
+from bdia_numerics.configs.tables import RatioLevels
 from bdia_numerics.grids import Point
 from bdia_numerics.models import PREDICTIONS, form
 from bdia_numerics.texts import refuse, shown
@@ -341,8 +341,10 @@ def _table(
     s = np.sinh(low + (np.arcsinh(span[1]) - low) * places)
     squares = 1 / (1 + s**2)
     betas = 1 - squares / np.concatenate([[1.0], squares[:-1]])
-    own = {"num_train_timesteps": length, "trained_betas": betas.tolist(), "rescale_betas_zero_snr": False}
-    own |= {"final_sigmas_type": "sigma_min", "set_alpha_to_one": False}
+    own = {
+        "num_train_timesteps": length, "trained_betas": betas.tolist(), "rescale_betas_zero_snr": False,
+        "final_sigmas_type": "sigma_min", "set_alpha_to_one": False,
+    }  # fmt: skip
     return own, set(range(0 if ends_at_zero else PARTS, length, PARTS))
 
 

@@ -36,7 +36,7 @@ from bdia_numerics.testing.samplers import (
     below_one,
     family_of,
 )
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import one_of, shown
 
 LEVELS, LIMIT, BESIDE = 512, 4096, 256
 """Where chosen numbers of steps end: of every order, of one that is undecided at the first, and of what is only reported."""
@@ -108,8 +108,7 @@ def _measured(
     levels: int = LEVELS,
 ) -> ObservedOrder:
     """Measure up to `levels` where the program proves nothing, or else as far as it takes, and to the limit while undecided."""
-    if direction not in DIRECTIONS:
-        raise ValueError(f"direction={shown(direction)} is unknown: use 'sample' or 'invert'")
+    one_of("direction", direction, DIRECTIONS)
     is_random = getattr(family, "kind", "") == "random"
     steps = sampler.steps_of(family) if steps is None else steps
     check(steps, "auto", seeds, is_random)
@@ -388,8 +387,7 @@ def assert_nfe(
     >>> assert_nfe(EDICT(), 2)
     (24, 50)
     """
-    if direction not in DIRECTIONS:
-        raise ValueError(f"direction={shown(direction)} is unknown: use 'sample' or 'invert'")
+    one_of("direction", direction, DIRECTIONS)
     sampler = as_sampler(subject, invert, mu)
 
     def counted(slots: tuple[int, int]) -> list[list[float]]:

@@ -336,8 +336,6 @@ def assert_round_trip(
     AssertionError
         With both sides of the round trip.
     """
-    if end not in ENDS:
-        raise ValueError(f"end={shown(end)} is neither 'noise' nor 'data'")
     below_one(tolerance, "a loss as large as the states is not a return")
     trip = returned(subject, end=end, invert=invert, mu=mu, problem=problem, grid=grid, states=states)
     NOTES.append(f"error {trip.error:.2g}, latent error {trip.latent:.2g}")

@@ -20,7 +20,7 @@ from bdia_numerics.program import Solver
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.testing.asking import at_home, one_time
+from bdia_numerics.testing.carry import at_home, one_time
 from bdia_numerics.testing.samplers import IN_USE, NOTES, RAISES, as_sampler, below_one
 
 Array = np.ndarray[Any, Any]

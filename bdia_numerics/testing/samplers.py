@@ -23,13 +23,11 @@ from bdia_numerics.grids.grid import build, slots_of
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.problems.problem import known_flow
 from bdia_numerics.program import Solver, invertibility, structure
-from bdia_numerics.runs.encoding import encode
-from bdia_numerics.runs.solving import invert, solve
+from bdia_numerics.runs.encoding import encode, invert, solve
 from bdia_numerics.runs.state import State, identity
 from bdia_numerics.spaces import plain
 from bdia_numerics.spaces.values import takes
-from bdia_numerics.testing.asking import CountedStates
-from bdia_numerics.testing.carry import copied
+from bdia_numerics.testing.carry import CountedStates, copied
 from bdia_numerics.texts import one_of, refuse, shown
 
 Array = np.ndarray[Any, Any]

@@ -31,8 +31,7 @@ from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Stepw
 from bdia_numerics.spaces import Space, of
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
-from bdia_numerics.torch.linear import Store, pull
-from bdia_numerics.torch.networks.jacobians import recording
+from bdia_numerics.torch.networks.jacobians import Store, pull, recorded, recording
 
 __all__ = ["invert", "solve"]
 
@@ -298,19 +297,12 @@ class _Tape:
 
     def asked(self, number: int, z: torch.Tensor, t: Any) -> torch.Tensor:
         """Return the model's output, and keep its graph."""
-        with torch.enable_grad():
-            leaf = z.detach().requires_grad_()
-            output = self.job.model(leaf, t)
-        if not output.requires_grad:
-            raise ValueError(
-                f"model(z, t={t}) records no gradient: let it compute outside torch.no_grad and inference_mode"
-            )
+        leaf, output = recorded(self.job.model, z, t)
         if not self.checked:
             _refuse_strangers(output, (leaf, *self.job.parameters))
             self.checked = True
         self.graphs[number] = (leaf, output)
-        detached: torch.Tensor = output.detach()
-        return detached
+        return output.detach()
 
 
 class _Reversible(torch.autograd.Function):

@@ -101,7 +101,7 @@ class Tensors(Memory):
         It is written into `out` if that is the first of the values and no gradient is recorded; its bits do not depend on that.
         """
         if _fused.get():
-            return _combined(coefficients, values, self.half)
+            return _kernel()(_row(tuple(coefficients), self.device), list(values), self.half)
         if torch.is_grad_enabled():
             for value in values:
                 if (
@@ -134,8 +134,7 @@ class Tensors(Memory):
         """Return the flags of a run, in one transfer."""
         if any(isinstance(flag, bool) for flag in flags) or not flags:
             return [bool(flag) for flag in flags]
-        found: list[bool] = torch.stack(flags).tolist()
-        return found
+        return torch.stack(flags).tolist()
 
     def asked(self, model: Model, z: torch.Tensor, t: Any) -> Any:
         """Return a model's output; ValueError if it wrote into its argument, as torch counts, but for inference tensors."""
@@ -178,8 +177,7 @@ class Tensors(Memory):
 
     def host(self, value: torch.Tensor) -> Array:
         """Return a float64 array of the values."""
-        array: Array = value.detach().double().cpu().numpy()
-        return array
+        return value.detach().double().cpu().numpy()
 
     def placed(self, array: Array) -> torch.Tensor:
         """Return a tensor of an array's values on this device."""
@@ -213,12 +211,6 @@ def fused() -> Iterator[None]:
         yield
     finally:
         _fused.reset(token)
-
-
-def _combined(coefficients: Sequence[float], values: Sequence[torch.Tensor], wide: bool) -> torch.Tensor:
-    """Return sum_k coefficients[k] * values[k] in the dtype of the values, summed in float32 if `wide`, by one kernel."""
-    found: torch.Tensor = _kernel()(_row(tuple(coefficients), values[0].device), list(values), wide)
-    return found
 
 
 @lru_cache(maxsize=65536)
@@ -285,8 +277,7 @@ def _left_sum(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor]) ->
 
 def dtype_named(name: str) -> torch.dtype:
     """Return the dtype of a name; ValueError unless states can have it."""
-    found: torch.dtype = getattr(torch, one_of("dtype", name, names.TORCH_DTYPES))
-    return found
+    return getattr(torch, one_of("dtype", name, names.TORCH_DTYPES))
 
 
 def _word(dtype: torch.dtype) -> str:

@@ -23,7 +23,7 @@ from bdia_numerics.analysis.perturbation.amplification import (
 )
 from bdia_numerics.analysis.perturbation.precision import DTYPES, TENSORS, damping, required_dtype
 from bdia_numerics.configs import SchedulerConfig, Walk, layout
-from bdia_numerics.configs.levels import RatioLevels
+from bdia_numerics.configs.tables import RatioLevels
 from bdia_numerics.formulas import number
 from bdia_numerics.program import Solver, identity, invertibility, parameters, refusal
 from bdia_numerics.runs.solving import has_inverse, sampling

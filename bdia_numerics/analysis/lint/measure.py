@@ -14,7 +14,7 @@ import numpy as np
 from bdia_numerics import grids, models, names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.configs import Walk
-from bdia_numerics.configs.levels import RatioLevels
+from bdia_numerics.configs.tables import RatioLevels
 from bdia_numerics.problems import Gaussian, normal_quantiles
 from bdia_numerics.program import Solver
 from bdia_numerics.runs.encoding import encode, round_trip

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from bdia_numerics.claims.formal import AnyIndex, DeltaRecorder, any_slot
+from bdia_numerics.claims.formal import AnyIndex, DeltaRecorder, any_slot, before_a_slot
 from bdia_numerics.claims.ledger import CheckFailed
-from bdia_numerics.program import Recorder, Run, Segment, Solver, Trace, inverse_run, parameters, record_step, structure
+from bdia_numerics.program import Recorder, Run, Segment, Solver, Trace, inverse_run, parameters, record_step
 from bdia_numerics.program.ops import Evaluate, Held, Op, rows
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT
 from bdia_numerics.spaces import SYMBOLS
@@ -154,7 +154,7 @@ def increments_definition(name: str, solver: Solver) -> str:
         As for `step_definition`; or if the step uses the model outside of such increments.
     """
     free = _with_free_parameters(solver)
-    trace, held = _before(free)
+    trace, held = before_a_slot(free)
     s = DeltaRecorder(trace, AnyIndex(), dict(held), solver=free)
     free.step(s)
     run = _one_segment(trace, held, s.ops, s.held)
@@ -186,15 +186,9 @@ def _parameters(solver: Solver) -> str:
     return f" ({names} : nat -> F) (k : nat)" if names else " (k : nat)"
 
 
-def _before(solver: Solver) -> tuple[Trace, dict[str, Held]]:
-    shape, trace = structure(solver), Trace(any_slot())
-    pairs = zip(shape.registers, shape.lags, strict=True)
-    return trace, {name: Held(trace.new(name), AnyIndex(lag)) for name, lag in pairs}
-
-
 def _recorded(solver: Solver) -> Run:
     free = _with_free_parameters(solver)
-    trace, held = _before(free)
+    trace, held = before_a_slot(free)
     segment = record_step(free, trace, AnyIndex(), held)
     return Run(trace, held, (segment,), segment.after)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from bdia_numerics.claims.coq.printer import steps
 from bdia_numerics.claims.equations import CBDIA_MUTANTS, EDICT_MUTANTS
-from bdia_numerics.claims.ledger import CheckFailed, Skipped, check, mutant, require
+from bdia_numerics.claims.ledger import CheckFailed, Skipped, check, mutant, replaced, require
 from bdia_numerics.solvers import BDIA, DDIM
 
 GENERATED = "Steps"
@@ -183,7 +183,7 @@ def _development() -> Development:
     return Development({**sources(), GENERATED: steps()})
 
 
-def _prove(name: str, theorems: str, solvers: Mapping[str, Any], edit: Edit | None) -> dict[str, Any]:
+def _prove(name: str, theorems: str, edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
     """Have Coq check a file of the development, for the solvers as they are or with some replaced; return what it accepted."""
     coqc()
     development = _development()
@@ -191,9 +191,7 @@ def _prove(name: str, theorems: str, solvers: Mapping[str, Any], edit: Edit | No
         texts = {**sources(), GENERATED: steps(**solvers)}
         if edit:
             file, old, new = edit
-            if texts[file].count(old) != 1:
-                raise ValueError(f"{old!r} occurs {texts[file].count(old)} times in {file}.v, not once")
-            texts[file] = texts[file].replace(old, new)
+            texts[file] = replaced(f"{file}.v", texts[file], (old, new))
         changed = Development(texts)
         changed.adopt(development)
         development = changed
@@ -210,138 +208,105 @@ def _edit(file: str, old: str, new: str) -> dict[str, Any]:
 _FLIPPED = {"bdia": mutant(BDIA, ("- g * backward", "+ g * backward"))}
 _SHIFTED = {"bdia": mutant(BDIA, ("s.delta(s.i, s.i + 1, z, e)", "s.delta(s.i, s.i + 2, z, e)"))}
 _DROPPED = {"bdia": mutant(BDIA, ("- g * backward", "- backward"))}
-
-
-@check(
-    "coq-prop-1",
-    verdict="proved",
-    slow=True,
-    mutants={
-        "sign of the backward increment flipped": _FLIPPED,
-        "index of the backward increment shifted": _SHIFTED,
-        "a gamma dropped": _DROPPED,
-        "start with half a step": {"ddim": mutant(DDIM, ("z + s.delta", "z + s.value(s.one / 2) * s.delta"))},
-        "induction from z_(N-1) = z_N": _edit(
-            "Proposition1", "  two_step_states (ddim_step_by delta)", "  two_step_states (fun _ v => v)"
-        ),
-        "powers of gamma for powers of -gamma": _edit(
-            "Proposition1", "((1 - power (- g) m) / (1 + g))", "((1 - power g m) / (1 + g))"
-        ),
-        "sum from j = i + 1": _edit("Proposition1", "sum_over (i + 2) N", "sum_over (i + 1) N"),
-    },
-)
-def coq_proposition_1(edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
-    """Proposition 1 and (32), for every N."""
-    theorems = "bdia_states_exist proposition_1 weights_sum_to_1 equation_32 proposition_1_ddim"
-    return _prove("Proposition1", theorems, solvers, edit)
-
-
-@check(
-    "coq-prop-2",
-    verdict="proved",
-    slow=True,
-    mutants={
-        "sign of the backward increment flipped": _FLIPPED,
-        "a gamma dropped": _DROPPED,
-        "gamma = -1, doubled": _edit("Proposition2", "(step_exchanged 1 k", "(step_exchanged (1 + 1) k"),
-        "sigma left as it is": _edit(
-            "Proposition2", "bdia_step (exchanged k alpha) (exchanged k sigma)", "bdia_step (exchanged k alpha) sigma"
-        ),
-    },
-)
-def coq_proposition_2(edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
-    """Proposition 2, and that it holds at gamma^2 = 1 alone."""
-    theorems = "proposition_2 proposition_2_vice_versa time_asymmetry time_symmetry_needs_gamma_1"
-    return _prove("Proposition2", theorems, solvers, edit)
-
-
 _CBDIA = {name: {"cbdia": made["solver"]} for name, made in CBDIA_MUTANTS.items()}
-
-
-@check(
-    "coq-lemma-1",
-    "coq-lemma-2",
-    verdict="proved",
-    slow=True,
-    mutants={
-        **_CBDIA,
-        "weights of z exchanged with those of y": _edit(
-            "Lemmas",
-            "/\\ z i = y N +: slots forth back odd (fun d => odd (S d))",
-            "/\\ z i = y N +: slots forth back (fun d => odd (S d)) odd",
-        ),
-        "backward increments added in lemma 2": _edit(
-            "Lemmas", "  y i = y N -: sum m (fun", "  y i = y N +: sum m (fun"
-        ),
-    },
-)
-def coq_lemmas(edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
-    """Lemmas 1 and 2, for every N; the averages of all other gammas."""
-    theorems = (
-        "lemma_1 lemma_1_directions cbdia_01_is_bdia lemma_1_ddim lemma_2 lemma_2_ddim cbdia_average average_weights"
-    )
-    return _prove("Lemmas", theorems, solvers, edit)
-
-
-@check(
-    "coq-bdia-inverse",
-    verdict="proved",
-    slow=True,
-    mutants={
-        "sign of the backward increment flipped": _FLIPPED,
-        "index of the backward increment shifted": _SHIFTED,
-        "a gamma dropped": _DROPPED,
-        "the inverse divides by another slot's gamma": _edit(
-            GENERATED, "(1 / gamma (S k)) *: z", "(1 / gamma (S (S k))) *: z"
-        ),
-        "gamma = 0 allowed": _edit("InvertBDIA", "Hypothesis gamma_nonzero : forall i, gamma i <> 0%F.\n", ""),
-    },
-)
-def coq_bdia_inverse(edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
-    """(33) undoes BDIA on both sides, over every run, if and only if no gamma vanishes."""
-    return _prove("InvertBDIA", "equation_33 bdia_condition bdia_invertible", solvers, edit)
-
-
-@check(
-    "coq-edict-inverse",
-    verdict="proved",
-    slow=True,
-    mutants={
-        **{name: {"edict": made["solver"]} for name, made in EDICT_MUTANTS.items()},
-        "(16) as printed": _edit("InvertEDICT", "(1 - p (S k)) *: y_inter) in", "(1 - p (S k)) *: y) in"),
-    },
-)
-def coq_edict_inverse(edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
-    """(15)-(18), in their right form, undo EDICT on both sides, over every run, if and only if no p vanishes."""
-    return _prove("InvertEDICT", "equations_15_to_18 edict_condition edict_invertible", solvers, edit)
-
-
-@check(
-    "coq-cbdia-inverse",
-    verdict="proved",
-    slow=True,
-    mutants={
-        **_CBDIA,
-        "evaluation at the wrong end": _edit(GENERATED, "let e1 := eps k z' in", "let e1 := eps (S k) z' in"),
-    },
-)
-def coq_cbdia_inverse(edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
-    """(47)-(50) undo CBDIA on both sides, over every run, if and only if the gammas differ."""
-    return _prove("InvertCBDIA", "equations_47_to_50 cbdia_condition cbdia_invertible", solvers, edit)
-
-
-@check(
-    "coq-witness",
-    verdict="proved",
-    slow=True,
-    mutants={
-        "an axiom that no field has": _edit("Witness", "fmul := Qcmult", "fmul := Qcplus"),
-        "alpha that vanishes": _edit("Witness", "Q2Qc (1 # Pos.of_succ_nat i)", "Q2Qc (0 # Pos.of_succ_nat i)"),
-        "a linear model": _edit(
-            "Witness", "(Qcmult (fst v) (snd v), Qcplus (fst v) (Q2Qc (inject_Z (Z.of_nat i))))", "v"
-        ),
-    },
-)
-def coq_witness(edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
-    """The hypotheses can be met: rationals, pairs of them, a model that is neither linear nor componentwise."""
-    return _prove("Witness", "model_is_not_additive witness moved_and_back", solvers, edit)
+_PROVED: Mapping[tuple[str, ...], tuple[str, str, Mapping[str, Mapping[str, Any]]]] = {
+    # Proposition 1 and (32), for every N.
+    ("coq-prop-1",): (
+        "Proposition1",
+        "bdia_states_exist proposition_1 weights_sum_to_1 equation_32 proposition_1_ddim",
+        {
+            "sign of the backward increment flipped": _FLIPPED,
+            "index of the backward increment shifted": _SHIFTED,
+            "a gamma dropped": _DROPPED,
+            "start with half a step": {"ddim": mutant(DDIM, ("z + s.delta", "z + s.value(s.one / 2) * s.delta"))},
+            "induction from z_(N-1) = z_N": _edit(
+                "Proposition1", "  two_step_states (ddim_step_by delta)", "  two_step_states (fun _ v => v)"
+            ),
+            "powers of gamma for powers of -gamma": _edit(
+                "Proposition1", "((1 - power (- g) m) / (1 + g))", "((1 - power g m) / (1 + g))"
+            ),
+            "sum from j = i + 1": _edit("Proposition1", "sum_over (i + 2) N", "sum_over (i + 1) N"),
+        },
+    ),
+    # Proposition 2, and that it holds at gamma^2 = 1 alone.
+    ("coq-prop-2",): (
+        "Proposition2",
+        "proposition_2 proposition_2_vice_versa time_asymmetry time_symmetry_needs_gamma_1",
+        {
+            "sign of the backward increment flipped": _FLIPPED,
+            "a gamma dropped": _DROPPED,
+            "gamma = -1, doubled": _edit("Proposition2", "(step_exchanged 1 k", "(step_exchanged (1 + 1) k"),
+            "sigma left as it is": _edit(
+                "Proposition2",
+                "bdia_step (exchanged k alpha) (exchanged k sigma)",
+                "bdia_step (exchanged k alpha) sigma",
+            ),
+        },
+    ),
+    # Lemmas 1 and 2, for every N; the averages of all other gammas.
+    (
+        "coq-lemma-1",
+        "coq-lemma-2",
+    ): (
+        "Lemmas",
+        "lemma_1 lemma_1_directions cbdia_01_is_bdia lemma_1_ddim lemma_2 lemma_2_ddim cbdia_average average_weights",
+        {
+            **_CBDIA,
+            "weights of z exchanged with those of y": _edit(
+                "Lemmas",
+                "/\\ z i = y N +: slots forth back odd (fun d => odd (S d))",
+                "/\\ z i = y N +: slots forth back (fun d => odd (S d)) odd",
+            ),
+            "backward increments added in lemma 2": _edit(
+                "Lemmas", "  y i = y N -: sum m (fun", "  y i = y N +: sum m (fun"
+            ),
+        },
+    ),
+    # (33) undoes BDIA on both sides, over every run, if and only if no gamma vanishes.
+    ("coq-bdia-inverse",): (
+        "InvertBDIA",
+        "equation_33 bdia_condition bdia_invertible",
+        {
+            "sign of the backward increment flipped": _FLIPPED,
+            "index of the backward increment shifted": _SHIFTED,
+            "a gamma dropped": _DROPPED,
+            "the inverse divides by another slot's gamma": _edit(
+                GENERATED, "(1 / gamma (S k)) *: z", "(1 / gamma (S (S k))) *: z"
+            ),
+            "gamma = 0 allowed": _edit("InvertBDIA", "Hypothesis gamma_nonzero : forall i, gamma i <> 0%F.\n", ""),
+        },
+    ),
+    # (15)-(18), in their right form, undo EDICT on both sides, over every run, if and only if no p vanishes.
+    ("coq-edict-inverse",): (
+        "InvertEDICT",
+        "equations_15_to_18 edict_condition edict_invertible",
+        {
+            **{name: {"edict": made["solver"]} for name, made in EDICT_MUTANTS.items()},
+            "(16) as printed": _edit("InvertEDICT", "(1 - p (S k)) *: y_inter) in", "(1 - p (S k)) *: y) in"),
+        },
+    ),
+    # (47)-(50) undo CBDIA on both sides, over every run, if and only if the gammas differ.
+    ("coq-cbdia-inverse",): (
+        "InvertCBDIA",
+        "equations_47_to_50 cbdia_condition cbdia_invertible",
+        {
+            **_CBDIA,
+            "evaluation at the wrong end": _edit(GENERATED, "let e1 := eps k z' in", "let e1 := eps (S k) z' in"),
+        },
+    ),
+    # The hypotheses can be met: rationals, pairs of them, a model that is neither linear nor componentwise.
+    ("coq-witness",): (
+        "Witness",
+        "model_is_not_additive witness moved_and_back",
+        {
+            "an axiom that no field has": _edit("Witness", "fmul := Qcmult", "fmul := Qcplus"),
+            "alpha that vanishes": _edit("Witness", "Q2Qc (1 # Pos.of_succ_nat i)", "Q2Qc (0 # Pos.of_succ_nat i)"),
+            "a linear model": _edit(
+                "Witness", "(Qcmult (fst v) (snd v), Qcplus (fst v) (Q2Qc (inject_Z (Z.of_nat i))))", "v"
+            ),
+        },
+    ),
+}
+"""By claims: the file of the development, the theorems that it must state, and the mutants."""
+for _ids, (_file, _theorems, _mutants) in _PROVED.items():
+    check(*_ids, verdict="proved", slow=True, mutants=_mutants)(functools.partial(_prove, _file, _theorems))

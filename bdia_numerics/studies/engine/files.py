@@ -43,8 +43,7 @@ LARGEST, DOTS = 1_000_000, 1000
 
 def chosen(studies: Mapping[str, Study], name: Any) -> Study:
     """Return a study by name; ValueError, with the nearest names, for another."""
-    study: Study = studies[one_of("study", name, studies)]
-    return study
+    return studies[one_of("study", name, studies)]
 
 
 def configured(study: Study, table: Mapping[str, Any]) -> Any:

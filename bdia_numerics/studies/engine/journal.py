@@ -162,8 +162,7 @@ class Journal:
     def provenance(self) -> dict[str, Any]:
         """What began this run."""
         ((text,),) = self._rows.execute("SELECT value FROM made_by WHERE name = ?", (self._origin,))
-        found: dict[str, Any] = json.loads(text)
-        return found
+        return json.loads(text)
 
     def holds(self, cell: Cell, *, failures: bool) -> bool:
         """Return whether the cell is here and need not run; failed ones count where `failures`."""

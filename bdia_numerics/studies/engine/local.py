@@ -30,9 +30,9 @@ from typing import Any
 from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
 from bdia_numerics.studies.engine.sources import source
-from bdia_numerics.studies.showing import register
+from bdia_numerics.studies.records import register
 from bdia_numerics.studies.study import Cell, Study, key, versions
-from bdia_numerics.texts import whole
+from bdia_numerics.texts import refuse, whole
 
 _LOCK = threading.Lock()
 _LIMITS: list[Any] = []
@@ -132,8 +132,7 @@ def packed(job: StudyJob) -> bytes:
         import cloudpickle
     except ImportError:
         raise ImportError("other processes need cloudpickle: pip install 'bdia_numerics[sweep]'") from None
-    made: bytes = cloudpickle.dumps(job)
-    return made
+    return cloudpickle.dumps(job)
 
 
 @lru_cache(maxsize=4)
@@ -248,10 +247,11 @@ def processes(workers: int | None = None, *, timeout: float | None = None) -> Po
         For fewer than one, and for a timeout that is not above 0.
     """
     count = cores() if workers is None else whole("workers", workers)
-    if count < 1:
-        raise ValueError(f"workers={workers}: give a number of processes, 1 or more")
-    if timeout is not None and not 0 < timeout < math.inf:
-        raise ValueError(f"timeout={timeout}: give a number of seconds above 0")
+    unending = timeout is not None and not 0 < timeout < math.inf
+    refuse(
+        (count < 1, f"workers={workers}: give a number of processes, 1 or more"),
+        (unending, f"timeout={timeout}: give a number of seconds above 0"),
+    )
 
     def pool(job: StudyJob, pending: Iterator[Cell]) -> Outcomes:
         lanes = [Lane(packed(job)) for _ in range(count)]
@@ -268,8 +268,7 @@ def cores() -> int:
     """Return how many cores this process may use, which a container or a queue can make fewer than there are."""
     import joblib
 
-    found: int = joblib.cpu_count()
-    return found
+    return joblib.cpu_count()
 
 
 def allowed() -> int:

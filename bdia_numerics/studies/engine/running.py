@@ -18,7 +18,7 @@ from bdia_numerics.runs.files import writing
 from bdia_numerics.studies.engine.journal import Journal, Task, tasks as tasks_of
 from bdia_numerics.studies.engine.local import Outcome, Pool, StudyJob, direct, serial
 from bdia_numerics.studies.engine.sources import content, source
-from bdia_numerics.studies.showing import register
+from bdia_numerics.studies.records import register
 from bdia_numerics.studies.study import (
     Cell,
     Dataset,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bdia_numerics.spaces.values import share
 from bdia_numerics.torch.editing.inversion import Edited, Inversion, invert
 from bdia_numerics.torch.editing.methods import BASELINES
-from bdia_numerics.torch.editing.opening import drawn, open_pipeline
+from bdia_numerics.torch.editing.pipelines import drawn, open_pipeline
 from bdia_numerics.torch.editing.report import Report, psnr
 
 __all__ = ["BASELINES", "Edited", "Inversion", "Report", "drawn", "invert", "open_pipeline", "psnr"]

@@ -363,7 +363,13 @@ def invert(
         pipeline_arguments["negative_prompt"] = negative_prompt
     taken = adapted(pipe, pipeline_arguments, control_image)
     steps, strength = whole("steps", steps, 1), real("strength", strength)
-    _check_strength(strength, steps)
+    refuse(
+        (
+            not 0 < strength <= 1,
+            f"strength={strength:g} is not in (0, 1]: pass the part of the run that is to be inverted",
+        ),
+        (int(steps * strength) < 1, f"strength={strength:g} of {steps} steps is not one step: pass more of either"),
+    )
     way = way_of(solver, method)
     condition = _condition(taken, prompt, labels)
     x = pixels("image", image, taken.channels)
@@ -413,16 +419,6 @@ def _least(grid: Grid) -> tuple[float, float]:
         )
     refuse((not sigma, "dequantise='noise': the training of this network went down to clean data, use 'level'"))
     return alpha, sigma
-
-
-def _check_strength(strength: float, steps: int) -> None:
-    refuse(
-        (
-            not 0 < strength <= 1,
-            f"strength={strength:g} is not in (0, 1]: pass the part of the run that is to be inverted",
-        ),
-        (int(steps * strength) < 1, f"strength={strength:g} of {steps} steps is not one step: pass more of either"),
-    )
 
 
 def _condition(taken: Prompted | Labelled, prompt: Any, labels: Any) -> Any:

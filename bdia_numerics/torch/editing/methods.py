@@ -12,7 +12,7 @@ import torch
 from bdia_numerics import names
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, record_steps, structure
-from bdia_numerics.runs.encoding import encode, solve
+from bdia_numerics.runs.encoding import Solution, Status, encode, solve
 from bdia_numerics.runs.inversion import (
     INVERSIONS,
     DDIMInversion,
@@ -24,7 +24,6 @@ from bdia_numerics.runs.inversion import (
 )
 from bdia_numerics.runs.inversion.steps import dependence
 from bdia_numerics.runs.state import State
-from bdia_numerics.runs.stepwise import Solution, Status
 from bdia_numerics.solvers import DDIM, EDICT
 from bdia_numerics.texts import refuse, shown
 from bdia_numerics.torch.editing.pipelines import Asked, Labelled

@@ -15,7 +15,7 @@ import torch
 from bdia_numerics import configs
 from bdia_numerics.grids import Grid
 from bdia_numerics.texts import one_of, real, refuse, shown
-from bdia_numerics.torch.editing.codec import Codec
+from bdia_numerics.torch.editing.images import Codec
 from bdia_numerics.torch.networks.models import is_out_of_memory
 from bdia_numerics.torch.schedulers import BDIAScheduler
 from bdia_numerics.torch.schedulers.frames import Frame, kind_of
@@ -242,7 +242,8 @@ class Prompted:
         """Return the grid that the pipeline's own call makes for a drop-in scheduler, and how its network is evaluated."""
         changed = {} if spacing is None else {"timestep_spacing": one_of("grid", spacing, configs.SPACINGS)}
         entries = {**self.pipe.scheduler.config, "_class_name": type(self.pipe.scheduler).__name__}
-        sampler = BDIAScheduler.from_config({**entries, **_without_clipping(entries), **changed})
+        unclipped = {key: False for key in ("clip_sample", "thresholding") if entries.get(key)}
+        sampler = BDIAScheduler.from_config(entries | unclipped | changed)
         z = torch.zeros(1, *size, dtype=self.network.dtype, device=self.device)
         arguments = {**self.condition(condition), **self._controls(0, 1)}
         self._count(arguments)
@@ -307,8 +308,7 @@ class Prompted:
                 "null-text needs the embedding of no text: pass negative_prompt_embeds=",
             )
         )
-        found: torch.Tensor = self.pipe.encode_prompt(given.get("negative_prompt") or "", self.device, 1, False)[0]
-        return found
+        return self.pipe.encode_prompt(given.get("negative_prompt") or "", self.device, 1, False)[0]
 
     def _count(self, arguments: Mapping[str, Any]) -> int:
         """Return how many prompts arguments hold; ValueError for other numbers of negative ones, and of control images, but one for all."""
@@ -438,7 +438,3 @@ def slot_of(grid: Grid, t: float) -> int:
 def read_config(pipe: Any) -> configs.SchedulerConfig:
     """Return the configuration of a pipeline's scheduler."""
     return configs.from_mapping({**pipe.scheduler.config, "_class_name": type(pipe.scheduler).__name__})
-
-
-def _without_clipping(entries: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: False for key in ("clip_sample", "thresholding") if entries.get(key)}

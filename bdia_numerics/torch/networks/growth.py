@@ -23,8 +23,7 @@ from bdia_numerics.program.plan import Call, Instruction, Plan
 from bdia_numerics.runs.solving import begun, invert, solve
 from bdia_numerics.spaces import of
 from bdia_numerics.texts import refuse, shown
-from bdia_numerics.torch.linear import Store, pull, push
-from bdia_numerics.torch.networks.jacobians import Linearised, linearised
+from bdia_numerics.torch.networks.jacobians import Linearised, Store, linearised, pull, push
 
 Array = np.ndarray[Any, Any]
 Map = tuple[Callable[[Store], Store], Callable[[Store], Store]]

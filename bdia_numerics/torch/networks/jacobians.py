@@ -1,8 +1,8 @@
-"""A network's Jacobian at a point: products with it and with its transpose, for tensors and for the measures of `analysis`."""
+"""Products with a network's Jacobian and its transpose, and of tangents and adjoints with those of a plan's instructions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
@@ -11,6 +11,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bdia_numerics.models import Predicting, prediction_of
+from bdia_numerics.program.plan import Call, Instruction
+from bdia_numerics.spaces import Space
 
 Array = np.ndarray[Any, Any]
 
@@ -53,6 +55,18 @@ def recording(model: Any) -> Any:
     return model
 
 
+def recorded(model: Any, z: torch.Tensor, t: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a leaf with the values of z and the model's output at it, with its graph; ValueError if that records none."""
+    with torch.enable_grad():
+        leaf = z.detach().requires_grad_()
+        output = model(leaf, t)
+    if not output.requires_grad:
+        raise ValueError(
+            f"model(z, t={t}) records no gradient: let it compute outside torch.no_grad and inference_mode"
+        )
+    return leaf, output
+
+
 def linearised(model: Any, z: torch.Tensor, t: Any) -> Linearised:
     """Return the model at (z, t) with its Jacobian by z.
 
@@ -69,12 +83,7 @@ def linearised(model: Any, z: torch.Tensor, t: Any) -> Linearised:
         For a model that records no gradients.
     """
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
-        leaf = z.detach().requires_grad_()
-        output = recording(model)(leaf, t)
-        if not output.requires_grad:
-            raise ValueError(
-                f"model(z, t={t}) records no gradient: let it compute outside torch.no_grad and inference_mode"
-            )
+        leaf, output = recorded(recording(model), z, t)
         dummy = torch.zeros_like(output, requires_grad=True)
         (transposed,) = torch.autograd.grad(output, leaf, dummy, create_graph=True, materialize_grads=True)
         if not transposed.requires_grad:  # a constant model
@@ -95,8 +104,7 @@ def array_jvp(
         key = (z.tobytes(), t)
         if last.get("key") != key:
             last.update(key=key, at=linearised(model, torch.from_numpy(np.array(z)).to(device, dtype), t))
-        found: Array = last["at"].push(torch.from_numpy(np.array(v)).to(device, dtype)).cpu().numpy().astype(z.dtype)
-        return found
+        return last["at"].push(torch.from_numpy(np.array(v)).to(device, dtype)).cpu().numpy().astype(z.dtype)
 
     return jvp
 
@@ -110,3 +118,38 @@ def array_model(model: Any, dtype: torch.dtype = torch.float64, device: Any = "c
         return found
 
     return Predicting(of_arrays, prediction_of(model))
+
+
+Store = dict[int, torch.Tensor]
+Slope = Callable[[int, torch.Tensor], torch.Tensor]
+"""slope(number of an evaluation, tensor): the model's Jacobian there, or its transpose, times the tensor."""
+
+
+def push(instructions: Iterable[Instruction], store: Store, slope: Slope, space: Space) -> None:
+    """Take tangents, by number, through instructions; a value without one counts as zero."""
+    for x in instructions:
+        if isinstance(x, Call):
+            if x.argument in store:
+                store[x.target] = slope(x.target, store[x.argument])
+            continue
+        pairs = [(c, store[n]) for c, n in zip(x.coefficients, x.sources, strict=True) if n in store]
+        if pairs:
+            store[x.target] = space.combine(*zip(*pairs, strict=True))
+
+
+def pull(instructions: Sequence[Instruction], store: Store, slope: Slope, space: Space) -> None:
+    """Take adjoints, by number, back through instructions; those of what the instructions make are used up."""
+    for x in reversed(instructions):
+        weight = store.pop(x.target, None)
+        if weight is None:
+            continue
+        if isinstance(x, Call):
+            _add(store, x.argument, 1.0, slope(x.target, weight), space)
+        else:
+            for c, n in zip(x.coefficients, x.sources, strict=True):
+                _add(store, n, c, weight, space)
+
+
+def _add(store: Store, number: int, c: float, weight: torch.Tensor, space: Space) -> None:
+    present = store.get(number)
+    store[number] = space.combine((c,), (weight,)) if present is None else space.combine((1.0, c), (present, weight))

@@ -15,9 +15,18 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import Trained
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.texts import refuse, shown
-from bdia_numerics.torch.networks.checkpoints import SUFFIXES, ddim_unet
 from bdia_numerics.torch.networks.features import verdicts
-from bdia_numerics.torch.networks.folders import CARD, UNET, edm_network, local, network_of, quiet, read_json
+from bdia_numerics.torch.networks.folders import (
+    CARD,
+    SUFFIXES,
+    UNET,
+    ddim_unet,
+    edm_network,
+    local,
+    network_of,
+    quiet,
+    read_json,
+)
 from bdia_numerics.torch.networks.models import NetworkModel, Preconditioned
 from bdia_numerics.torch.scheduling import make_grid, schedule_of
 from bdia_numerics.torch.tensors import require_float

@@ -14,8 +14,8 @@ import torch
 from bdia_numerics import grids
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Model
-from bdia_numerics.program import NotInvertibleError, Solver
-from bdia_numerics.runs.encoding import encode, invert, solve
+from bdia_numerics.program import Solver
+from bdia_numerics.runs.encoding import back_to_noise, encode, solve
 from bdia_numerics.runs.inversion import DDIMInversion, Method
 from bdia_numerics.runs.solving import DERIVED
 from bdia_numerics.runs.stepwise import come_back
@@ -160,13 +160,10 @@ def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int, *, back: bo
         For a grid without a schedule, or fewer than four slots.
     """
     _check_reference(grid, slots)
-    schedule: Any = grid.schedule
     levels = refined(grid, slots)
     ends = [solve(_fine(grid), model, refined(grid, slots // k), z).z for k in (1, 2, 4)]
     missed = rms(solve(_fine(grid), model, levels.reversed(), ends[1]).z - z) if back else math.nan
-    least, last = levels.t[0], grid.t[0]
-    if last < least:
-        final = grids.from_timesteps(schedule, [float(least), float(last)])
+    if (final := _last_slot(grid, slots)) is not None:
         ends = [solve(DDIM(), model, final, end).z for end in ends]
     error, growth = _error(*ends)
     return NetworkReference(ends[0], error, missed * growth)
@@ -191,13 +188,17 @@ def latent_reference(model: Model, grid: Grid, x: torch.Tensor, slots: int) -> N
         As `reference`.
     """
     _check_reference(grid, slots)
-    schedule: Any = grid.schedule
-    least, last = refined(grid, slots).t[0], grid.t[0]
-    if last < least:
-        final = grids.from_timesteps(schedule, [float(least), float(last)])
+    if (final := _last_slot(grid, slots)) is not None:
         x = solve(DDIMInversion(), model, final.reversed(), x).z
     ends = [solve(_fine(grid), model, refined(grid, slots // k).reversed(), x).z for k in (1, 2, 4)]
     return NetworkReference(ends[0], _error(*ends)[0], math.nan)
+
+
+def _last_slot(grid: Grid, slots: int) -> Grid | None:
+    """Return the slot from the least time of the schedule to the grid's end below it, if there is one."""
+    schedule: Any = grid.schedule
+    least, last = float(refined(grid, slots).t[0]), float(grid.t[0])
+    return grids.from_timesteps(schedule, [least, last]) if last < least else None
 
 
 def _fine(grid: Grid) -> Solver:
@@ -275,11 +276,7 @@ def sample(
     if not there.status.ok:
         return Sampled(**found)
     tell("going back")
-    try:
-        assert there.state is not None
-        back = encode(solver, model, grid, there.z, method) if method else invert(solver, model, grid, there.state)
-    except NotInvertibleError:
-        back = encode(solver, model, grid, there.z)
+    back = back_to_noise(solver, model, grid, there, method)
     found["round_trip"] = rms(back.z - z) if back.status.ok else math.nan
     status = come_back(back.status, found["round_trip"], rms(z), exact=back.inversion == DERIVED)
     found |= {"back_status": str(status), "back_nfe": back.nfe, "inversion": back.inversion}

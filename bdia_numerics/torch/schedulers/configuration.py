@@ -10,7 +10,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from bdia_numerics import configs
 from bdia_numerics.configs.families import KNOWN, SIGMA_ENDS
-from bdia_numerics.texts import nearest, one_of, shown
+from bdia_numerics.texts import nearest, one_of, refuse, shown
 from bdia_numerics.torch.tensors import dtype_named
 
 WALKS = (None, "grid", "ddim")
@@ -104,16 +104,17 @@ def read_of(config: Mapping[str, Any]) -> configs.SchedulerConfig:
 
 def check(config: Mapping[str, Any], *, free: bool) -> None:
     """Raise ValueError for a configuration that cannot be run, or not be undone; `free` steps of DDIM may clip."""
-    for name in ("clip_sample", "thresholding"):
-        if config[name] and not free:
-            raise ValueError(
-                f"{name}=True is not invertible, and allowed for gamma = 0 (DDIM) on a table's times only: pass {name}=False to from_config"
-            )
-    one_of("walk", config["walk"], WALKS)
-    if config["walk"] == "ddim" and not free:
-        raise ValueError(
-            "walk='ddim' ends steps where the next does not begin, which only gamma = 0 can: leave walk out, or pass 'grid'"
-        )
+    remedy = "is not invertible, and allowed for gamma = 0 (DDIM) on a table's times only"
+    refuse(
+        *(
+            (config[name] and not free, f"{name}=True {remedy}: pass {name}=False to from_config")
+            for name in ("clip_sample", "thresholding")
+        ),
+        (
+            one_of("walk", config["walk"], WALKS) == "ddim" and not free,
+            "walk='ddim' ends steps where the next does not begin, which only gamma = 0 can: leave walk out, or pass 'grid'",
+        ),
+    )
     if config["state_dtype"] is not None:
         dtype_named(config["state_dtype"])
 

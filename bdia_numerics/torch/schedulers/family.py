@@ -21,8 +21,7 @@ from bdia_numerics.texts import one_of, refuse, shown
 from bdia_numerics.torch.schedulers.configuration import FOREIGN, TABLES, check, read_of, translated
 from bdia_numerics.torch.schedulers.frames import PLAIN, Frame, kind_of, levelled, own_levels
 from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun
-from bdia_numerics.torch.schedulers.tables import floats, level, listed, table_grid
-from bdia_numerics.torch.scheduling import of_table
+from bdia_numerics.torch.scheduling import floats, level, listed, of_table, table_grid
 
 Made = TypeVar("Made")
 
@@ -243,5 +242,4 @@ class FamilyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # whi
     def _cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
         if key not in self._cache:
             self._cache[key] = make()
-        found: Made = self._cache[key]
-        return found
+        return self._cache[key]

@@ -19,7 +19,8 @@ from bdia_numerics.program.plan import Call
 from bdia_numerics.runs.solving import encoding, inverting, resumed, sampling
 from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Course, Stepwise
-from bdia_numerics.torch.schedulers.ddim_step import predicted
+from bdia_numerics.spaces import Memory, Scalar
+from bdia_numerics.texts import refuse
 from bdia_numerics.torch.schedulers.frames import PLAIN, SAMPLE, At, Frame, Level
 from bdia_numerics.torch.tensors import dtype_named, has_float64, space_of
 
@@ -140,17 +141,16 @@ class PipelineRun:
 
     def begin_at(self, entry: int) -> None:
         """Let the run begin at an entry of `timesteps`; ValueError once it has begun, or where there is none."""
-        if self.run is not None:
-            raise ValueError(f"begin_index={entry}: the run has begun: call set_timesteps, then set_begin_index")
-        if self.given is not None and entry != self.begin:
-            raise ValueError(
-                f"begin_index={entry}: a run from a State has its own beginning, entry {self.begin} of timesteps: for a pipeline of a "
-                "strength, stop the opposite run there, and pass start_from(state, cut=True)"
-            )
-        if entry not in range(len(self._expected)):
-            raise ValueError(
-                f"begin_index={entry} is not an entry of timesteps to begin at: pass 0 to {len(self._expected) - 1}"
-            )
+        said, last = f"begin_index={entry}", len(self._expected) - 1
+        remedy = "for a pipeline of a strength, stop the opposite run there, and pass start_from(state, cut=True)"
+        refuse(
+            (self.run is not None, f"{said}: the run has begun: call set_timesteps, then set_begin_index"),
+            (
+                self.given is not None and entry != self.begin,
+                f"{said}: a run from a State has its own beginning, entry {self.begin} of timesteps: {remedy}",
+            ),
+            (entry not in range(last + 1), f"{said} is not an entry of timesteps to begin at: pass 0 to {last}"),
+        )
         self.begin = int(entry)
 
     def entry(self, timestep: float | torch.Tensor) -> int:
@@ -304,8 +304,7 @@ class PipelineRun:
 
     def _told(self, times: Sequence[float]) -> list[float]:
         """Return what is told of times of the grid, rounded as `timesteps` are."""
-        found: list[float] = tensor_of([self.frame.told(t) for t in times], fractions=self.frame.fractions).tolist()
-        return found
+        return tensor_of([self.frame.told(t) for t in times], fractions=self.frame.fractions).tolist()
 
     def _registers(self, run: Stepwise, dtype: torch.dtype) -> Iterator[torch.Tensor]:
         """Give the registers of a run as the opposite one may have handed them out."""
@@ -359,6 +358,13 @@ class PipelineRun:
             own = timestep.untyped_storage().data_ptr() == self._place and _version(timestep) == self._made
             return self._expected[timestep.storage_offset()] if own else float(timestep)
         return float(timestep)
+
+
+def predicted(form: tuple[Scalar, Scalar], z: torch.Tensor, output: torch.Tensor, space: Memory) -> torch.Tensor:
+    """Return a z + b output for a form (a, b) of `models`."""
+    a, b = float(form[0]), float(form[1])
+    terms = [(c, x) for c, x in ((a, z), (b, output)) if c != 0] or [(b, output)]
+    return space.combine(*zip(*terms, strict=True))
 
 
 def part_of(
