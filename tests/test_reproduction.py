@@ -465,7 +465,7 @@ def test_configurations_that_mean_nothing_are_refused(home, changes, words):
 
 
 def test_names_of_the_hub_are_not_paths(home):
-    from bdia_numerics.cli.sweep import absolute
+    from bdia_numerics.cli.reproduce import absolute
 
     assert absolute("google/ddpm-cifar10-32") == "google/ddpm-cifar10-32" and absolute(None) == ""
     assert absolute("own_features:corners") == "own_features:corners" and absolute("some.ckpt") == str(

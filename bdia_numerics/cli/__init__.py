@@ -11,14 +11,18 @@ from typing import Annotated, Any
 import typer
 
 from bdia_numerics.cli import schemas
-from bdia_numerics.cli.certify import certify, lint, roundtrip
+from bdia_numerics.cli.certify import certify
+from bdia_numerics.cli.design import design
 from bdia_numerics.cli.edit import edit
 from bdia_numerics.cli.handling import OneLine, status_of
+from bdia_numerics.cli.lint import lint
 from bdia_numerics.cli.options import Command
 from bdia_numerics.cli.pages import explore, figures, pages
-from bdia_numerics.cli.solvers import design, list_solvers, show_datasheet
+from bdia_numerics.cli.reproduce import reproduce
+from bdia_numerics.cli.roundtrip import roundtrip
+from bdia_numerics.cli.solvers import list_solvers, show_datasheet
 from bdia_numerics.cli.studies import converge, encode_table, gamma_map, network_table, work_precision
-from bdia_numerics.cli.sweep import reproduce, sweep
+from bdia_numerics.cli.sweep import sweep
 from bdia_numerics.cli.unet import draw_samples, show_growth, unet
 from bdia_numerics.cli.verify import verify
 
