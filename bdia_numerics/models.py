@@ -99,6 +99,8 @@ def score(f: Model) -> Predicting:
 
 
 def _known(prediction: str) -> str:
+    if type(prediction) is str and prediction in PREDICTIONS:
+        return prediction  # asked in each slot of a step
     ours = next((word for word, theirs in PREDICTIONS.items() if theirs == prediction != ""), None)
     if ours is not None:
         raise ValueError(f"prediction={shown(prediction)} is a word of diffusers' configurations: use {ours}")

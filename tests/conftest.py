@@ -13,8 +13,12 @@ import typer.testing
 typer.testing._get_command = functools.cache(typer.main.get_command)
 
 
+# Searches for garbage are seldom, from the collection of tests on: jax and Hypothesis ask to be called at each.
+gc.set_threshold(50_000, 20, 20)
+
+
 def pytest_collection_finish():
-    """Leave ten thousand tests and the libraries out of each search for garbage, which they would be walked through for."""
+    """Leave ten thousand tests and the libraries out of each search for garbage."""
     gc.collect()
     gc.freeze()
 

@@ -187,7 +187,7 @@ def test_the_inverse_of_bdia_grows_as_its_root_with_its_prefactor(gamma, J):
         growth = gamma ** -(n - 1) * alpha[1] / alpha[n - 1] * np.exp(-np.trapezoid(slope, s)) / (1 + gamma)
         return np.abs(amplification(BDIA(gamma), grid, "invert", J=J).response / growth)
 
-    coarse, fine = off(200), off(800)
+    coarse, fine = off(100), off(400)
     assert np.all(np.abs(fine - 1) < 0.1)
     assert np.all(np.abs(fine - 1) < 0.5 * np.abs(coarse - 1))
 
@@ -287,7 +287,7 @@ def test_measured_round_trips_at_fifty_steps(solver, start):
 )
 def test_measured_round_trips_of_a_mixture_with_slopes_along_each_path(solver, start):
     grid, model, d = vp(20), MIXTURE.model(VP), 1e-5
-    noise = MIXTURE.sample(24, np.random.default_rng(9), grid.t[grid.n], VP)
+    noise = MIXTURE.sample(12, np.random.default_rng(9), grid.t[grid.n], VP)
     paths = solve(solver, model, grid, noise, return_trajectory=True).trajectory
     slopes = [(model(z + d, t) - model(z - d, t))[:, 0] / (2 * d) for z, t in zip(paths, grid.t, strict=True)]
     each = [round_trip_error(solver, grid, end=start, J=J, data_rms=MIXTURE_RMS) for J in np.array(slopes).T]
@@ -355,7 +355,7 @@ def test_the_format_that_a_run_needs():
 def test_no_sentence_names_a_format_that_already_does(wanted, tensors):
     """ "needs float64 to return to 1e-4; float32 returns to 3e-5": a margin stands behind it, and is said."""
     for solver in (BDIA(1), BDIA(0.9), EDICT(0.93), CBDIA(0.95, 0.05)):
-        need = required_dtype(solver, grids.trailing(SD, 50), wanted, tensors=tensors)
+        need = required_dtype(solver, grids.trailing(SD, 20), wanted, tensors=tensors)
         found = re.search(
             r"(\w+) returns to ([\d.e+-]+)(, which a prediction good to a factor of 3 does not promise)?", str(need)
         )

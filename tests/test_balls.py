@@ -2,7 +2,7 @@
 
 import time
 from fractions import Fraction
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import mpmath
 import numpy as np
@@ -86,8 +86,8 @@ def test_other_grids_and_conversions():
         grids.log_snr(functions, 4, t_max=0.9, t_min=0.1, space=BALLS)
 
 
-@pytest.mark.parametrize("name", SOLVERS)
-@pytest.mark.parametrize("schedule", ["vp_linear", "flow"])
+# Each solver on one of two schedules.
+@pytest.mark.parametrize(("name", "schedule"), [*zip(SOLVERS, cycle(["vp_linear", "flow"]), strict=False)])
 def test_every_solver_holds_the_run_of_sixty_digits(name, schedule):
     solver = SOLVERS[name]()
     kind, ends = SCHEDULES[schedule]

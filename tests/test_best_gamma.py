@@ -95,7 +95,7 @@ def test_first_order_curve_converges_to_the_errors(gamma):
 
 
 def test_round_trip_wants_gamma_1_and_both_lies_between():
-    grid = MAKERS["alternating"](30)
+    grid = MAKERS["alternating"](24)
     sample, back, both = (best_gamma(TIGHT, grid, target=t, states=8) for t in ("sample", "round_trip", "both"))
     assert back.gamma == 1
     assert sample.gamma < both.gamma < 1

@@ -99,7 +99,7 @@ def observed_order(solver):
     return np.log2(errors[0] / errors[1])
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_method_that_was_written_a_moment_ago(seed, tmp_path, monkeypatch):
     rng = np.random.default_rng(seed)
     a1 = int(rng.integers(-6, 12)) / 8  # dyadic, so that the text means the number

@@ -12,7 +12,7 @@ from bdia_numerics.studies import digits, run
 from bdia_numerics.studies.digits import DIGITS, Config, contenders, study, study_of
 from bdia_numerics.studies.records import records
 
-SMALL = Config(steps=(10, 50), images=4, dtypes=("float64",), spacings=("trailing",))
+SMALL = Config(steps=(10, 20), images=4, dtypes=("float64",), spacings=("trailing",))
 EPS = float(np.finfo(np.float64).eps)
 
 

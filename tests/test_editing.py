@@ -1,5 +1,6 @@
 """Editing of images through pipelines of each family, with random weights, and through the shipped network of digits."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from diffusers import EDMEulerScheduler  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from bdia_numerics import ALF, BDIA, DDIM, EDICT, Composed, McCallumFoster, grids, schedules, solve  # noqa: E402
-from bdia_numerics.torch import load  # noqa: E402
+from bdia_numerics.torch import editing, load  # noqa: E402
 from bdia_numerics.torch.editing import Inversion, drawn, invert, psnr  # noqa: E402
 from bdia_numerics.torch.editing.images import pixels  # noqa: E402
 from bdia_numerics.torch.editing.methods import ByNullText  # noqa: E402
@@ -28,6 +29,17 @@ from bdia_numerics.torch.networks.sampling import latent_reference  # noqa: E402
 from bdia_numerics.torch.schedulers import BDIAScheduler  # noqa: E402
 
 torch.set_num_threads(1)
+
+
+@functools.cache
+def drawn_once(label, seed):
+    return drawn(load(), label, seed)
+
+
+@pytest.fixture(autouse=True)
+def _drawn_once(monkeypatch):
+    """Let commands take the digit that another one has drawn: a network takes longer for it than for most of what is tested."""
+    monkeypatch.setattr(editing, "drawn", lambda network, label, seed: drawn_once(label, seed).clone())
 
 
 def words(seed, *, pooled=False):
@@ -164,7 +176,7 @@ def test_the_network_is_told_no_time_before_the_first():
 @pytest.fixture(scope="module")
 def digit():
     network = load()
-    return network, drawn(network, 3, 0)
+    return network, drawn_once(3, 0)
 
 
 @pytest.mark.filterwarnings("ignore:EDICT.*expect an error in one of 34 runs")

@@ -154,7 +154,7 @@ def test_a_script_draws_what_the_command_draws(path):
         assert any(value is spec.draw for value in space.values())
         assert f'/ "{spec.data[0]}.nc"' in path.read_text(encoding="utf-8") and len(spec.data) == 1
     else:
-        assert plots.image(space["figure"](), format="png") == plots.image(spec.draw(), format="png")
+        assert plots.image(space["figure"](), format="png", dpi=50) == plots.image(spec.draw(), format="png", dpi=50)
 
 
 def test_the_wheel_carries_the_data():

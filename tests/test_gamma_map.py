@@ -1,8 +1,6 @@
 """The map of gamma, grid and steps, and the distances between samples."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -127,23 +125,3 @@ def test_the_command(tmp_path):
     assert len(json.loads(done.stdout)["cells"]) == 2 * 4
     done = CliRunner().invoke(cli.app, ["map", "--solver", "bdia:gamma=x"])
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
-
-
-def test_the_commands_need_no_extra():
-    """Extras that are not installed cannot be imported: so it is here, in a fresh interpreter."""
-    code = (
-        "import sys\n"
-        "sys.modules['dask'] = None\n"  # which xarray looks for
-        "class Missing:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in ('cloudpickle', 'h5netcdf', 'torch', 'matplotlib'):\n"
-        "            raise ModuleNotFoundError(name)\n"
-        "sys.meta_path.insert(0, Missing())\n"
-        "from bdia_numerics.cli import app\n"
-        "app(['map', '--grid', 'quad', '--solver', 'bdia:gamma=1', '--steps', '10', '--states', '8'], standalone_mode=False)\n"
-        "app(['converge', '--solver', 'DDIM', '--family', 'smooth', '--steps', '8,12,16,24,32', '--states', '2'], "
-        "standalone_mode=False)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "best gamma" in done.stdout and "band" in done.stdout

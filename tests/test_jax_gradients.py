@@ -76,11 +76,11 @@ def test_memory_does_not_grow_with_the_slots(solver):
         jax.effects_barrier()
         return len(calls), held
 
-    (few, most), (many, also) = counted(gradients.solve, 4), counted(gradients.solve, 6)
+    (few, most), (many, also) = counted(gradients.solve, 4), counted(gradients.solve, 5)
     # One or two in each slot there, and as many to undo it and to repeat it, but for the slots that come first.
     evaluations, first = structure(solver).nfe, structure(solver).depth + 1
-    assert (few, many) == tuple(evaluations * (n + 2 * (n - first)) for n in (4, 6))
-    assert most == also < counted(solve, 6)[1]
+    assert (few, many) == tuple(evaluations * (n + 2 * (n - first)) for n in (4, 5))
+    assert most == also < counted(solve, 5)[1]
 
 
 def test_a_gradient_that_cannot_be_rebuilt_is_nan():

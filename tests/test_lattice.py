@@ -54,7 +54,7 @@ CASES = {
 }
 LAW = GaussianMixture([0.4, 0.6], [[-1.0, 0.0], [1.0, 0.5]], [0.05, 0.1])
 FIXED = settings(
-    derandomize=True, database=None, deadline=None, max_examples=250,
+    derandomize=True, database=None, deadline=None, max_examples=100,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )  # fmt: skip
 
@@ -78,7 +78,7 @@ def there_and_back(solver: Any, grid: Any, z: Lattice, f: Any = model) -> tuple[
     return there, invert(solver, f, grid, there.state)
 
 
-@pytest.mark.parametrize(("n", "dtype"), [(2, np.float64), (10, np.float32), (200, np.float64)])
+@pytest.mark.parametrize(("n", "dtype"), [(2, np.float64), (10, np.float32), (60, np.float64)])
 @pytest.mark.parametrize("name", CASES)
 def test_every_bit_returns(name, n, dtype):
     solver, bits = CASES[name]
@@ -160,7 +160,7 @@ def test_enough_random_programs_run_on_the_lattice():
 # --- the buffer -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [10, 100, 1000])
+@pytest.mark.parametrize("n", [10, 400])
 @pytest.mark.parametrize("name", [name for name, (_, bits) in CASES.items() if bits])
 def test_the_buffer_is_as_large_as_the_bound(name, n):
     """Within 1% of log2(1/|det|) bits an element a step, plus 8 bits: the slack of a head that starts at zero."""

@@ -60,12 +60,12 @@ def test_runs_tend_to_the_leading_term(solver, order, rate):
 
     Kills: a wrong order, a lost sign of (-1)^N, a start or a displacement left out.
     """
-    found = leading_error(solver, PAIR, VP, 0.75, t_max=0.875, t_min=0.125, rtol=1e-5)
+    found = leading_error(solver, PAIR, VP, 0.75, t_max=0.875, t_min=0.125, rtol=1e-4)
     assert found.order == order
-    first, second = (ratios(solver, VP, PAIR, 0.75, (0.875, 0.125), found, c) for c in ((200, 201), (400, 401)))
+    first, second = (ratios(solver, VP, PAIR, 0.75, (0.875, 0.125), found, c) for c in ((100, 101), (200, 201)))
     misses = abs(first - 1), abs(second - 1)
     assert np.all(misses[0] < 0.25), first
-    # The next term of the expansion is another tenth of the difference, and a quadrature to 1e-5 leaves no trace.
+    # The next term of the expansion is another tenth of the difference, and a quadrature to 1e-4 leaves no trace.
     np.testing.assert_allclose(misses[0] / misses[1], rate, rtol=0.12)
 
 
@@ -106,7 +106,7 @@ def test_symbolic_principal_terms_give_the_same(solver):
         return sympy.lambdify(s, total * sympy.sqrt((c + s_0**2) / (c + s**2)) + 0 * s)
 
     law = problems.Gaussian([0], c)
-    numeric = leading_error(solver, law, EDM, y_T, t_max=s_T, t_min=s_0, rtol=1e-8)
+    numeric = leading_error(solver, law, EDM, y_T, t_max=s_T, t_min=s_0, rtol=1e-6)
     assert numeric.order == found.order
     step = (s_0 - s_T) ** found.order
     integral = step * quad(value(found.principal), s_T, s_0, epsrel=1e-10)[0]

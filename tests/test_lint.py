@@ -85,7 +85,7 @@ PLANTED = [
     ("zero-snr", {"rescale_betas_zero_snr": True}, {}),
     ("unknown-class", {"_class_name": "NoSuchScheduler"}, {}),
     ("small-dtype", {}, {"dtype": "float16"}),
-    ("small-dtype", {}, {"solver": BDIA(0.5), "dtype": "float64"}),
+    ("small-dtype", {}, {"solver": BDIA(0.5), "dtype": "float64", "steps": 50}),
     ("not-invertible", {}, {"solver": DDIM()}),
     ("growth-to-data", PIXELS, {"solver": ReversibleHeun(), "steps": 20}),
     ("growth-to-data", PIXELS, {"solver": EDICT(), "steps": 10}),
@@ -98,7 +98,7 @@ PLANTED = [
 
 @pytest.mark.parametrize(("rule", "entries", "options"), PLANTED, ids=lambda x: x if isinstance(x, str) else "")
 def test_a_planted_defect_is_found_and_its_remedy_costs_less(rule, entries, options):
-    cost = finding(rule, CLEAN | entries, **({"steps": 50} | options)).cost
+    cost = finding(rule, CLEAN | entries, **({"steps": 20} | options)).cost
     if cost is not None and not np.isnan(cost.remedied):
         assert abs(cost.remedied) < abs(cost.configured)
 
@@ -236,7 +236,7 @@ def test_a_time_beyond_the_table_is_a_finding():
     target = CLEAN | {"timestep_spacing": "leading", "steps_offset": 1}
     (found,) = analysis.lint(target, steps=1000)
     assert (found.rule, found.severity) == ("out-of-table", "error") and "t=1000 is outside the table" in found.message
-    assert "lower steps_offset" in found.remedy and "out-of-table" not in rules(target, steps=500)
+    assert "lower steps_offset" in found.remedy and "out-of-table" not in rules(target, steps=100)
 
 
 def test_the_command_prints_the_walk():
@@ -462,7 +462,7 @@ def test_words_on_walks_of_other_kinds():
 def test_what_users_of_torch_are_told_is_there_for_them(solver):
     """A configuration of a scheduler is for tensors, which have no longdouble, and few solvers have a gamma."""
     for wanted in (1e-12, 1e-7) if isinstance(solver, BDIA | EDICT) else (1e-12,):
-        found = analysis.lint(CLEAN, steps=60, solver=solver, dtype="float32", prediction="eps", tolerance=wanted)
+        found = analysis.lint(CLEAN, steps=20, solver=solver, dtype="float32", prediction="eps", tolerance=wanted)
         said = [f"{f.message} {f.remedy}" for f in found if f.rule == "small-dtype"]
         assert len(said) == 1
         assert "longdouble" not in said[0] and "mpmath" not in said[0]

@@ -104,8 +104,8 @@ MUTANTS = {
     ),
     "alpha not squared": (
         "scores",
-        "v = alpha * alpha * law.covs",
-        "v = alpha * law.covs",
+        "alpha * alpha * law.covs",
+        "alpha * law.covs",
         lambda: checks.check_float_score("isotropic", 9),
     ),
     "alpha not squared, diagonal": (

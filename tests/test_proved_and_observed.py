@@ -50,7 +50,7 @@ def check(name, family, **options):
 @pytest.mark.parametrize("kind", ["smooth", "alternating"])
 @pytest.mark.parametrize("name", QUICK)
 def test_observed_order_is_the_proved_one(name, kind):
-    check(name, GridFamily(kind), states=8, max_steps=256)
+    check(name, GridFamily(kind), states=8, max_steps=128)
 
 
 @pytest.mark.slow

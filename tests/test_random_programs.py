@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -200,19 +201,20 @@ def kinds(solver: Programmed, *wanted: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    ("seed", "wanted"),
     [
-        lambda solver: kinds(solver, "eval") and verdict(solver) is None and structure(solver).nfe > 0 and structure(solver).depth > 0,
-        lambda solver: kinds(solver, "eval", "scratch") and verdict(solver) is None and structure(solver).nfe > 1,
-        lambda solver: kinds(solver, "eval", "mix") and verdict(solver) is None and structure(solver).nfe > 0,
-        lambda solver: len(solver.registers) > 1 and (found := verdict(solver)) is not None and found[0] == "lost",
-        lambda solver: kinds(solver, "mix") and (found := verdict(solver)) is not None and solver.program[found[1].place][0] == "mix",
-        lambda solver: (found := verdict(solver)) is not None and found[0] == "contraction" and shown(found[1]),
+        (1, lambda solver: kinds(solver, "eval") and verdict(solver) is None and structure(solver).nfe > 0 and structure(solver).depth > 0),
+        (0, lambda solver: kinds(solver, "eval", "scratch") and verdict(solver) is None and structure(solver).nfe > 1),
+        (4, lambda solver: kinds(solver, "eval", "mix") and verdict(solver) is None and structure(solver).nfe > 0),
+        (1, lambda solver: len(solver.registers) > 1 and (found := verdict(solver)) is not None and found[0] == "lost"),
+        (4, lambda solver: kinds(solver, "mix") and (found := verdict(solver)) is not None and solver.program[found[1].place][0] == "mix"),
+        (3, lambda solver: (found := verdict(solver)) is not None and found[0] == "contraction" and shown(found[1])),
     ],
     ids=["two-step", "stages", "mixed", "lost", "singular mix", "contraction"],
 )  # fmt: skip
-def test_the_random_programs_reach_every_verdict(wanted):
-    find(programs(), wanted, settings=SEARCH)
+def test_the_random_programs_reach_every_verdict(seed, wanted):
+    """Each from a seed with which few programs are drawn before one is found."""
+    find(programs(), wanted, settings=SEARCH, random=Random(seed))
 
 
 @few_or_many(50, 150)

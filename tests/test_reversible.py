@@ -51,7 +51,7 @@ each = pytest.mark.parametrize("case", CASES, ids=NAMES)
 def test_order(case):
     solver, on_smooth, on_alternating = case[:3]
     # DPM-Solver-3 on alternating steps reaches its slope later than the others.
-    counts = (128, 256) if isinstance(getattr(solver, "base", None), DPMSolver) else (64, 128)
+    counts = (128, 256) if isinstance(getattr(solver, "base", None), DPMSolver) else (48, 96)
     assert_order(solver, on_smooth, smooth, counts)
     assert_order(solver, on_alternating, alternating, counts)
 

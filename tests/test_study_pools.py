@@ -72,7 +72,7 @@ def test_a_number_of_processes_below_one_is_refused():
 
 def test_a_scheduler_that_is_not_there_is_named():
     with pytest.raises(ValueError, match=r"scheduler=tcp://127.0.0.1:9 does not answer \(.*\): start one"):
-        run(STUDY, pool=cluster("tcp://127.0.0.1:9", timeout=1))
+        run(STUDY, pool=cluster("tcp://127.0.0.1:9", timeout=0.2))
 
 
 @pytest.mark.slow

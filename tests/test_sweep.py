@@ -296,8 +296,6 @@ def test_an_edited_solver_is_another_run(own, tmp_path, name):
     modules = {"bdia_numerics", "own_solver", "own_tools", "own_tools.common", "own_tools.weights", "own_tools.scale"}
     assert json.loads(found.attrs["source"]).keys() == modules
     forget()
-    assert run(SWEEP, own, folder=tmp_path / "results").identical(found)
-    forget()
     (tmp_path / name).write_text(f"{FILES[name]}\nEDITED = True\n", encoding="utf-8")
     if name == "bystander.py":
         assert run(SWEEP, own, folder=tmp_path / "results").identical(found)

@@ -322,8 +322,7 @@ def test_tensors_with_a_graph():
     assert assert_nfe(tracked, 1) == (12, 25)
 
 
-@pytest.mark.parametrize("part", [0.003, 0.005])
-@pytest.mark.parametrize("how", ["factor", "share of the data"])
+@pytest.mark.parametrize(("how", "part"), [("factor", 0.003), ("share of the data", 0.005)])
 def test_a_part_that_stays_is_seen_where_it_cancels_the_methods_error(part, how):
     """Latents a little too large: in the slots looked at DDIM's own error hides it, and it is the distance falls faster than that."""
 

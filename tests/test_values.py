@@ -189,6 +189,7 @@ def test_every_public_class_of_tensors():
 
 
 def test_states_and_solutions_by_torch(tmp_path):
+    """They are read in another process, which has no tensors before it imports bdia_numerics.torch."""
     pytest.importorskip("torch", reason="needs the extra torch")
     import torch
 
@@ -201,15 +202,22 @@ def test_states_and_solutions_by_torch(tmp_path):
     assert found != other
     torch.save(found, tmp_path / "solution.pt")
     code = (
-        "import torch, bdia_numerics.torch as b\n"
-        "from bdia_numerics import EDICT, grids, invert, schedules\n"
+        "import torch\n"
+        "from bdia_numerics import EDICT, grids, invert, schedules, solve\n"
+        "try: solve(EDICT(), lambda z, t: z, grids.uniform(schedules.vp_linear(), 2), torch.zeros(2))\n"
+        "except TypeError as error: print(error)\n"
+        "import bdia_numerics.torch\n"
         f"found = torch.load({str(tmp_path / 'solution.pt')!r})\n"
         "grid = grids.uniform(schedules.vp_linear(), 6)\n"
         "back = invert(EDICT(), lambda z, t: z * 0.3 + t, grid, found.state)\n"
         "print(float(abs(back.z - torch.tensor([[0.5, -1.0], [1.5, 0.25]])).max()) < 1e-4, found.state.registers['z'].dtype)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["True", "torch.float32"]
+    refused, said = found.stdout.splitlines()
+    assert (
+        refused == "z: a Tensor is in no number system yet: import bdia_numerics.torch, which registers float tensors"
+    )
+    assert said.split() == ["True", "torch.float32"]
 
 
 def test_a_function_that_no_pickle_holds_is_named():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -62,7 +63,7 @@ class AsPrinted:
 
     def errors(self) -> dict[bool, list[float]]:
         """Return the errors by number of steps: as printed (True) and right (False)."""
-        return {printed: [self.run(printed, n) for n in self.steps] for printed in (True, False)}
+        return {printed: [_error(self.run, printed, n) for n in self.steps] for printed in (True, False)}
 
     def seen(self) -> str:
         """Run both, require the right form to converge (or to be exact) and the published form to be worse; say so."""
@@ -87,7 +88,12 @@ class AsPrinted:
 
     def corrected(self) -> AsPrinted:
         """Return the same with the right form in place of the published one: a check must notice."""
-        return replace(self, run=lambda printed, n: self.run(False, n))
+        return replace(self, run=lambda printed, n: _error(self.run, False, n))
+
+
+@cache  # a mutant has the right form twice
+def _error(run: Run, printed: bool, n: int) -> float:
+    return run(printed, n)
 
 
 class MisprintedCBDIA(CBDIA):

@@ -6,6 +6,7 @@ Fact 4 is about grids whose steps do not vary smoothly, fact 7 about what the st
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,9 @@ class Paths:
         nodes = self._s(_points(degree))
         times = [begin, *(schedule.time("sigma_bar", s) for s in nodes[1:-1]), end]
         model, self._degree = law.model(schedule), degree
-        states = [law.flow(z, begin, t, schedule) for t in times]
-        self._slope = _coefficients([model(y, t)[:, 0] for y, t in zip(states, times, strict=True)])
-        moved = [law.flow_jacobian(z, begin, t, schedule)[:, 0, 0] / schedule.alpha(t) for t in times]
+        flows = [law.flow_and_jacobian(z, begin, t, schedule) for t in times]
+        self._slope = _coefficients([model(y, t)[:, 0] for (y, _), t in zip(flows, times, strict=True)])
+        moved = [slope[:, 0, 0] / schedule.alpha(t) for (_, slope), t in zip(flows, times, strict=True)]
         self._growth = _coefficients(moved)
 
     def _s(self, x: Any) -> Any:
@@ -133,9 +134,16 @@ _BDIA_MUTANTS = bdia_mutants(
 )
 
 
+@cache
 def law() -> Any:
     """Return a mixture of two Gaussians on the line."""
     return names.distribution("mixture")
+
+
+@cache  # claims and their mutants, which change no distribution, share the exact paths
+def exact_paths(schedule: Any, begin: float, end: float) -> Paths:
+    """Return the paths of `law` from the states `Z`."""
+    return Paths(law(), schedule, Z, begin, end)
 
 
 @check(
@@ -156,7 +164,7 @@ def law() -> Any:
 def ddim_order(solver: Any = DDIM) -> dict[str, Any]:
     """The sum of increments misses the integral by a global error of order 1, with its constant."""
     schedule, lines = schedules.vp_linear(), []
-    paths = Paths(law(), schedule, Z, 0.5, 0.15)
+    paths = exact_paths(schedule, 0.5, 0.15)
     carried = paths.carried(1) * (paths.near - paths.far)
     # The defect h^2 y''/2 of a slot, summed: per unit of s the mean of h^2 over that of h, 1 or (1 + 4)/(1 + 2) * 2/3.
     for name, steps, weight in (("uniform", np.ones, 1.0), ("alternating h, 2h", alternating, 10 / 9)):
@@ -279,12 +287,20 @@ def below_one(solver: Any = BDIA) -> dict[str, Any]:
 def _share(solver: Any, name: str, steps: Array) -> float:
     """Return the error of a solver over that of DDIM, as a projection."""
     schedule, begin, end = _SCHEDULES[name]
-    grid = in_asinh(schedule, steps, begin, end)
-    plain, found = (errors(law(), schedule, s, Z, grid) for s in (DDIM(), solver))
+    grid, plain = ddim_errors(schedule, tuple(steps), begin, end)
+    found = errors(law(), schedule, solver, Z, grid)
     return float(plain @ found / (plain @ plain))
 
 
+@cache  # many solvers are compared with one run of DDIM
+def ddim_errors(schedule: Any, steps: tuple[float, ...], begin: float, end: float) -> tuple[Grid, Array]:
+    """Return the grid of `in_asinh` with these steps, and DDIM's errors on it."""
+    grid = in_asinh(schedule, np.array(steps), begin, end)
+    return grid, errors(law(), schedule, DDIM(), Z, grid)
+
+
 SEEDS, COARSE, FINE = 16, 32, 128
+FAR, WIDE = 3.0, np.linspace(-3.0, 3.0, 8)[:, None]
 VARIANCES = {1e-2: "23", 1e-3: "46", 1e-4: "127", 1e-5: "387", 1e-6: "1209"}
 """Error at gamma = 1 on steps h, 2h over that of DDIM, as the statement prints it, by the variance of two tight modes."""
 
@@ -303,11 +319,11 @@ def rough_grids(
     solver: Any = BDIA, steps: Callable[[int], Array] = alternating, share: float = 3 / 5
 ) -> dict[str, Any]:
     """At gamma = 1: order 1 on h, 2h, with a constant by quadrature whose ratio to DDIM's has no bound; 3/2 on random grids."""
-    schedule, begin, end, z, n = schedules.edm(), 3.0, 0.05, np.linspace(-3.0, 3.0, 8)[:, None], 200
+    schedule, begin, end, z, n = schedules.edm(), FAR, 0.05, WIDE, 200
     lines, misses = [], []
     for c in (0.1, 0.01):
         tight = _two_atoms(c)
-        paths = Paths(tight, schedule, z, begin, end, 120)
+        paths = _tight_paths(c, end)
         length = 2 * (begin - end) / n  # of two slots
         parasitic = -length / 6 * paths.carried(-1)
         smooth = -5 * length / 18 * paths.carried(1)
@@ -321,7 +337,7 @@ def rough_grids(
     coarse = errors(tight, schedule, solver(1), z, in_sigma_bar(schedule, steps(n // 2), begin, end))
     order = require_order(rms(coarse), rms(found), 1, "alternating steps", 0.1)
     slope, constant = _on_random_grids(solver)
-    growing, products, limit = _over_ddim(z, begin, share)
+    growing, products, limit = _over_ddim(share)
     return {
         "n": n,
         "miss": max(misses),
@@ -344,12 +360,17 @@ def _two_atoms(variance: float) -> GaussianMixture:
     return GaussianMixture([0.5, 0.5], [[-1.0], [1.0]], [variance, variance])
 
 
-def _over_ddim(z: Array, begin: float, share: float) -> tuple[list[str], list[float], float]:
+@cache
+def _tight_paths(variance: float, end: float) -> Paths:
+    # So many Chebyshev points leave the printed digits alone: 250 give 1208.72 at the least variance, and so do 480.
+    return Paths(_two_atoms(variance), schedules.edm(), WIDE, FAR, end, int(25 * variance ** (-1 / 6)))
+
+
+def _over_ddim(share: float) -> tuple[list[str], list[float], float]:
     """Return the ratios to DDIM's error as printed, times the deviation, and what these tend to as the modes get tight."""
     growing, products = [], []
     for c, text in VARIANCES.items():
-        # Chebyshev points that leave the printed digits alone: 240 give 1208.72, and so do 480.
-        paths = Paths(_two_atoms(c), schedules.edm(), z, begin, c**0.5 / 2, 240 if c < 1e-4 else 120)
+        paths = _tight_paths(c, c**0.5 / 2)
         ratio = share * rms(paths.carried(-1)) / rms(paths.carried(1))
         growing.append(printed(ratio, text))
         products.append(ratio * c**0.5)
@@ -360,10 +381,11 @@ def _over_ddim(z: Array, begin: float, share: float) -> tuple[list[str], list[fl
     return growing, products, products[-1] - (products[-2] - products[-1]) / (shrink - 1)
 
 
+@cache
 def _on_random_grids(solver: Any) -> tuple[float, float]:
     """Return the order of the root mean square error over seeds, and its size over the predicted one."""
-    schedule, begin, end, n = schedules.edm(), 3.0, 0.3, FINE
-    paths, found = Paths(law(), schedule, Z, begin, end), []
+    schedule, begin, end, n = schedules.edm(), FAR, 0.3, FINE
+    paths, found = exact_paths(schedule, begin, end), []
     for k in (COARSE, FINE):
         made = [in_sigma_bar(schedule, random_steps(k, seed), begin, end) for seed in range(SEEDS)]
         found.append(rms(np.array([from_exact(solver(1), schedule, grid) for grid in made])))
@@ -440,7 +462,7 @@ def _over_predicted(solver: Any, start: Any, schedule: Any, grid: Grid, factor: 
     """Return both modes over the predicted ones at three indices, shape (3, B), and the parasitic factor at the last."""
     n, s = grid.n, grid.sigma / grid.alpha
     paths, (smooth, parasitic, _) = (
-        Paths(law(), schedule, Z, grid.t[n], grid.t[0]),
+        exact_paths(schedule, grid.t[n], grid.t[0]),
         modes(solver, start, schedule, grid),
     )
     indices = np.array([3 * n // 4, n // 4, 1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,13 @@ import numpy as np
 from bdia_numerics import grids, schedules
 from bdia_numerics.analysis import step_determinants, symbolic_order
 from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
-from bdia_numerics.claims.bdia_order import Paths, Z, alternating, errors, in_asinh, in_sigma_bar, law, require_order
+from bdia_numerics.claims.bdia_order import Paths, Z, alternating, ddim_errors, errors, in_sigma_bar, law, require_order
 from bdia_numerics.claims.equations import CBDIA_MUTANTS, EDICT_MUTANTS, EDM_MUTANTS
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, require_same, symbols, vectors
 from bdia_numerics.claims.ledger import check, mutant, printed, require
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.runs.solving import solve
-from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, BDIAHeun, Heun, McCallumFoster
+from bdia_numerics.solvers import BDIA, CBDIA, EDICT, BDIAHeun, Heun, McCallumFoster
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import sympy
 
@@ -46,8 +47,7 @@ def _shares(solver: Any, reading: Callable[[State], Array], steps: Callable[[int
     """Return the error over that of DDIM (projected, with sign, extrapolated), and the order between the last two numbers of steps."""
     schedule, ratios, sizes = schedules.vp_linear(), [], []
     for n in STEPS:
-        grid = in_asinh(schedule, steps(n), 0.5, 0.15)
-        plain = errors(law(), schedule, DDIM(), Z, grid)
+        grid, plain = ddim_errors(schedule, tuple(steps(n)), 0.5, 0.15)
         found = errors(law(), schedule, solver, Z, grid, reading=reading)
         ratios.append(float(plain @ found / (plain @ plain)))
         sizes.append(rms(found))
@@ -212,11 +212,18 @@ def _on_a_gaussian(g: Any, base: str, share: Callable[[Any, str], Any]) -> None:
     require(miss == 0, f"on a Gaussian, base {base}: the ratio to Heun's error differs by {miss}")
 
 
+EDM_LAW, EDM_STATES = GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.1, 0.2]), np.linspace(-5.0, 5.0, 10)[:, None]
+
+
+@cache  # no mutant changes them
+def _edm_paths() -> Paths:
+    return Paths(EDM_LAW, schedules.edm(), EDM_STATES, FAR, NEAR)
+
+
 def _measured_edm(solver: Any, share: Callable[[Any, str], Any]) -> tuple[float, tuple[float, float]]:
     """Return how far errors are from the quadrature of the defect, and the least and largest order on alternating steps."""
-    law = GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.1, 0.2])
-    schedule, z = schedules.edm(), np.linspace(-5.0, 5.0, 10)[:, None]
-    paths, misses, orders = Paths(law, schedule, z, FAR, NEAR), [], []
+    law, schedule, z = EDM_LAW, schedules.edm(), EDM_STATES
+    paths, misses, orders = _edm_paths(), [], []
     curved = -paths.integral(lambda s: paths.growth(s) * paths.third(s)) / 12
     coupled = paths.integral(lambda s: paths.growth(s) * paths.jacobian(s) * paths.second(s)) / 4
 

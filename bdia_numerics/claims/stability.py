@@ -96,6 +96,7 @@ def both_ways(
     return {"lines": "; ".join(lines), "sums": sums}
 
 
+@cache  # mutants of the growth share it with the check
 def _root_conditions(solver: Any, g: Any, sampling: Any) -> None:
     """Require both polynomials, and that the root condition holds for exactly the gammas that their roots give."""
     zeta, everything, both_ways = sympy.Symbol("zeta"), sympy.S.Reals, sympy.S.Reals

@@ -24,6 +24,8 @@ _FEW = 8
 """Dimensions up to which distances are summed coordinate by coordinate, free of cancellation and as fast."""
 _BLOCK = 1 << 22
 """Elements of the largest (states, components) array: 32 MB in float64."""
+_SMALL, _LEVELS = 64, 4096
+"""Numbers in the means up to which what a noise level makes of a mixture is kept, and how many levels: a few MB."""
 _LARGE = 1 << 22
 """Numbers in the means from which on a second copy of them is worth avoiding: 32 MB in float64."""
 _CACHED = 1 << 15
@@ -50,6 +52,8 @@ class Components:
         Eigenvectors in columns, shape (K, D, D), or None.
     last
         Tables of diagonal covariances at one noise level, by that level.
+    levels
+        What noise levels make of a few components, by the level: solvers that are compared are at the same times.
     """
 
     log_weights: Array
@@ -59,11 +63,12 @@ class Components:
     covs: Array
     axes: Array | None
     last: dict[Any, tuple[Array, Array] | None] = field(default_factory=dict)
+    levels: dict[Any, tuple[Array, ...]] = field(default_factory=dict)
 
     def cast(self, dtype: Any) -> Components:
         """Return them rounded to a shorter dtype."""
         arrays = {name: part.astype(dtype) for name, part in vars(self).items() if isinstance(part, np.ndarray)}
-        return replace(self, **arrays, last={})
+        return replace(self, **arrays, last={}, levels={})
 
 
 def components(weights: Array, means: Array, covs: Array, space: spaces.Space) -> Components:
@@ -107,8 +112,26 @@ def float_score(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
 def _block_score(z: Array, alpha: Any, sigma: Any, law: Components, few: bool) -> Array:
     if law.covs.ndim == 2 and not few:
         return _diagonal(z, alpha, sigma, law)
-    v = alpha * alpha * law.covs + sigma * sigma
-    return _from_differences(z, alpha, v, law) if few else _isotropic(z, alpha, v, law)
+    if few:
+        return _from_differences(z, law, *(law.levels.get((alpha, sigma)) or _level(alpha, sigma, law)))
+    return _isotropic(z, alpha, _variances(alpha, sigma, law), law)
+
+
+def _variances(alpha: Any, sigma: Any, law: Components) -> Array:
+    return np.asarray(alpha * alpha * law.covs + sigma * sigma)
+
+
+def _level(alpha: Any, sigma: Any, law: Components) -> tuple[Array, ...]:
+    """Return the scaled means, the inverse variances, what squares are multiplied by, and what exponents have of no state."""
+    v, size = _variances(alpha, sigma, law), law.means.shape[1]
+    inverse = 1 / (v if v.ndim == 1 else v.T[:, None])
+    constant = law.log_weights - (size * np.log(v) if v.ndim == 1 else np.log(v).sum(axis=1)) / 2
+    found = (alpha * law.means.T)[:, None], inverse, (-inverse / 2 if v.ndim == 1 else v.dtype.type(-0.5)), constant
+    if law.means.size <= _SMALL:
+        if len(law.levels) >= _LEVELS:
+            law.levels.clear()
+        law.levels[alpha, sigma] = found
+    return found
 
 
 @cache
@@ -122,10 +145,10 @@ def _negligible(dtype: Any) -> float:
 
 def _softmax(exponents: Array) -> Array:
     """Overwrite exponents, shape (n, K), by responsibilities."""
-    exponents -= exponents.max(axis=1, keepdims=True)
+    exponents -= np.maximum.reduce(exponents, axis=1, keepdims=True)
     np.maximum(exponents, _negligible(exponents.dtype), out=exponents)
     np.exp(exponents, out=exponents)
-    exponents /= exponents.sum(axis=1, keepdims=True)
+    exponents /= np.add.reduce(exponents, axis=1, keepdims=True)
     return exponents
 
 
@@ -147,30 +170,29 @@ def _isotropic(z: Array, alpha: Any, v: Array, law: Components) -> Array:
     return np.asarray(alpha * (r @ law.means) - total * z)
 
 
-def _from_differences(z: Array, alpha: Any, v: Array, law: Components) -> Array:
+def _from_differences(z: Array, law: Components, means: Array, inverse: Array, factor: Array, constant: Array) -> Array:
     """Return the score from the differences of states and means, for covariances of every shape, shape (n, D)."""
-    (n, size), count = z.shape, len(v)
+    (n, size), count = z.shape, len(law.covs)
     # The longer axis lies last in memory, whatever the view: inner loops over a handful of components would be all overhead.
     differences = (
         np.empty((size, count, n), z.dtype).swapaxes(1, 2) if n > count else np.empty((size, n, count), z.dtype)
     )
-    np.subtract((alpha * law.means.T)[:, None], z.T[:, :, None], out=differences)
+    np.subtract(means, z.T[:, :, None], out=differences)
     if law.axes is not None:  # along the axes of each component, (D, n, K) as before
         differences = (differences.T @ law.axes).T
-    inverse = 1 / (v if v.ndim == 1 else v.T[:, None])
-    squares = differences * differences
-    exponents = (squares if v.ndim == 1 else squares * inverse).sum(axis=0)
-    exponents *= -inverse / 2 if v.ndim == 1 else -0.5
-    exponents += law.log_weights - (size * np.log(v) if v.ndim == 1 else np.log(v).sum(axis=1)) / 2
+    squares = differences * differences if inverse.ndim == 1 else differences * differences * inverse
+    exponents = squares[0] if size == 1 else np.add.reduce(squares, axis=0)
+    exponents *= factor
+    exponents += constant
     r = _softmax(exponents)
-    if v.ndim == 1:
+    if inverse.ndim == 1:
         r *= inverse
     else:
         differences *= inverse
     differences *= r
     if law.axes is not None:
         differences = (differences.T @ law.axes.swapaxes(1, 2)).T
-    return np.asarray(differences.sum(axis=2).T)
+    return np.asarray(np.add.reduce(differences, axis=2).T)
 
 
 def _diagonal(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:

@@ -113,7 +113,8 @@ class Form(Linear):
 
     def times(self, scalar: Any) -> Form:
         """Return the multiple by a scalar of the field."""
-        return Form(self.recorder, {number: scalar * c for number, c in self.terms.items()})
+        one = self.recorder.one
+        return Form(self.recorder, {number: scalar if c is one else scalar * c for number, c in self.terms.items()})
 
 
 @dataclass(frozen=True)

@@ -191,14 +191,14 @@ def invert(
 def sampling(solver: Solver, grid: Grid, kind: str, space: Space = FLOAT64, starter: Solver | None = None) -> Course:
     """Return the run of `solve` from z_N: the start, then the steps; `kind` is what the model predicts."""
     starter, own = starter_of(solver) if starter is None else starter, identity(solver, grid)
-    key = ("run", solver, own, starter, identity(starter, grid), kind, space.scalars)
+    key = ("run", solver, own, starter, identity(starter, grid), kind, _rounded_to(space))
     plan = _cached(grid, key, lambda: _plan(solver, record_run(solver, starter, grid, kind, space.written), space))
     return Course(solver, grid, (plan,), kind, own=own)
 
 
 def resumed(solver: Solver, grid: Grid, kind: str, space: Space = FLOAT64) -> Course:
     """Return the run of `solve` from all registers at the noise end."""
-    key = ("steps", solver, own := identity(solver, grid), kind, space.scalars)
+    key = ("steps", solver, own := identity(solver, grid), kind, _rounded_to(space))
     plan = _cached(grid, key, lambda: _plan(solver, record_steps(solver, grid, kind, space.written), space))
     return Course(solver, grid, (plan,), kind, own=own)
 
@@ -256,7 +256,13 @@ def _inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
             )  # fmt: skip
         return _plan(solver, back, space, forward=run)
 
-    return _cached(grid, ("inverse", solver, identity(solver, grid), kind, space.scalars), make)
+    return _cached(grid, ("inverse", solver, identity(solver, grid), kind, _rounded_to(space)), make)
+
+
+def _rounded_to(space: Space) -> Space:
+    """Return what coefficients are rounded to: a run on float32 has the plan of float64, since both take Python's floats."""
+    scalars: Space = space.scalars
+    return FLOAT64 if scalars.floats and scalars.double and not scalars.integers else scalars
 
 
 def _plan(solver: Solver, run: Run, space: Space, *, forward: Run | None = None) -> Plan:

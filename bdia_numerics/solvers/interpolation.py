@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from operator import mul, sub
 from typing import Any
 
 from bdia_numerics.program import Form, Linear, Recorder
@@ -20,24 +21,25 @@ def known(variable: str | Formula) -> None:
         one_of("variable", variable, VARIABLES)
 
 
-def divided(x: Sequence[Any], m: Sequence[Linear], k: int = 1) -> list[Linear]:
-    """Return the divided differences [x_0] m, [x_0, x_1] m, ..., [x_0, ..., x_n] m; `m` are those of k places each."""
-    following = list(map(lambda a, b, p, q: (a - b) / (p - q), m, m[1:], x, x[k:]))
-    return [m[0], *(divided(x, following, k + 1) if following else ())]
+def on_values(x: Sequence[Any], c: Sequence[Any], k: int) -> list[Any]:
+    """Return the weights of values m with the sum of c_j [x_0, ..., x_j] m, where those beyond [x_0, ..., x_{j-k}] are yet to be taken."""
+    d = list(map(lambda a, p, q: a / (p - q), c[k:], x[k:], x))
+    c = [*c[: k - 1], *map(sub, (c[k - 1], *d), d), d[-1]]
+    return on_values(x, c, k - 1) if k > 1 else c
 
 
 def newton(x: Sequence[Any], m: Sequence[Linear], moment: Callable[[int], Any]) -> Any:
     """Return what a linear functional makes of the interpolant of two to four values `m` at places x, x_0 = 0.
 
-    It is m_0 + x [01] + x (x - x_1) [012] + x (x - x_1) (x - x_2) [0123], Newton's form; `moment(k)` is the functional of x^k.
+    It is m_0 + x [01] + x (x - x_1) [012] + x (x - x_1) (x - x_2) [0123], Newton's form; `moment(k)` is the functional of x^k. The
+    divided differences are taken of the weights, which are scalars, and not of `m`.
     """
-    differences = divided(x, m)
-    area = moment(0) * m[0] + moment(1) * differences[1]
+    c = [moment(0), moment(1)]
     if len(m) > 2:
-        area = area + (moment(2) - x[1] * moment(1)) * differences[2]
+        c.append(moment(2) - x[1] * moment(1))
     if len(m) > 3:
-        area = area + (moment(3) - (x[1] + x[2]) * moment(2) + x[1] * x[2] * moment(1)) * differences[3]
-    return area
+        c.append(moment(3) - (x[1] + x[2]) * moment(2) + x[1] * x[2] * moment(1))
+    return sum(map(mul, on_values(x, c, len(m) - 1), m))
 
 
 def place(s: Recorder, variable: str, origin: int, time: int) -> Any:

@@ -319,6 +319,8 @@ Number = int | float | Fraction
 """A real number of a user's; a decimal means what it prints as, wherever a docstring says so."""
 
 _REGISTERED: list[tuple[Callable[[object], bool], Callable[[Any], Space]]] = []
+_OF_ARRAYS: dict[np.dtype[Any], Space] = {}
+"""The systems of arrays by their dtype, none of objects: every run and every score asks for them."""
 
 
 def register(accepts: Callable[[object], bool], space_of: Callable[[Any], Space]) -> None:
@@ -410,6 +412,8 @@ def of(x: object, name: str = "") -> Space:
 
 
 def _of(x: object) -> Space:
+    if type(x) is np.ndarray and (known := _OF_ARRAYS.get(x.dtype)) is not None:
+        return known
     plain("z", x)
     if isinstance(x, np.ndarray) and kind_of(x) == "objects":
         if x.size == 0:
@@ -417,7 +421,10 @@ def _of(x: object) -> Space:
         return _of_elements(x)
     for accepts, space_of in _REGISTERED:
         if accepts(x):
-            return space_of(x)
+            space = space_of(x)
+            if type(x) is np.ndarray:
+                _OF_ARRAYS[x.dtype] = space
+            return space
     is_array = isinstance(x, np.ndarray | np.generic)
     kind = f"an array of dtype {x.dtype}" if is_array else f"{shown(x)}, a {type(x).__name__},"  # type: ignore[attr-defined]
     # Told by its name alone: torch is not imported here.

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ class Numpy(Space):
         if self.dtype.kind != "f":
             raise TypeError(f"dtype={self.dtype} is not a real float: use float32, float64 or longdouble")
 
-    @property
+    # What follows of a dtype is asked for many times a slot, and NumPy takes up to some microseconds to compare dtypes or to name one.
+    @cached_property
     def name(self) -> str:
         """Name of the dtype."""
         return "longdouble" if self.dtype == np.longdouble else str(self.dtype)
@@ -49,7 +51,7 @@ class Numpy(Space):
         """A wider dtype for float16, which ends early; NumPy has no bfloat16."""
         return HALF.replace("bfloat16 or ", "") if self.dtype == np.float16 else ""
 
-    @property
+    @cached_property
     def double(self) -> bool:
         """Whether this is not a longdouble: a float64 with more digits."""
         return self.dtype != np.longdouble
@@ -59,7 +61,7 @@ class Numpy(Space):
         """Twice the unit roundoff, a power of two."""
         return Fraction(float(np.finfo(self.dtype).eps))
 
-    @property
+    @cached_property
     def wide(self) -> Numpy:
         """float64 for all shorter floats, so that they lose nothing."""
         return LONGDOUBLE if not self.double else FLOAT64
@@ -80,7 +82,7 @@ class Numpy(Space):
         """Return the array itself."""
         return np.asarray(value), _WORD
 
-    @property
+    @cached_property
     def _extended(self) -> bool:
         return self.dtype == np.longdouble and self.dtype != np.float64
 

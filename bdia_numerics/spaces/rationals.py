@@ -69,7 +69,7 @@ register(lambda x: isinstance(x, Fraction), lambda x: FRACTION)
 register_reader(_WORD, lambda array, rest: from_text(array, Fraction))
 
 
-_LONG = 4096
+_LONG = 2048
 """Bits of a denominator from which on a common factor is looked for: long chains of operations would square the work."""
 _new = object.__new__
 

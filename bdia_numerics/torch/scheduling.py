@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -56,7 +56,13 @@ def of_table(config: configs.SchedulerConfig, table: Array) -> Schedule:
         raise ValueError(
             f"alpha^2 of {config.name} must fall strictly, and is {table[k]:.3g} at training step {k} after {table[k - 1]:.3g}: {remedy}"
         )
-    return schedules.from_alphas_cumprod(table)
+    return _of_values(table.tobytes(), table.dtype)
+
+
+@lru_cache(maxsize=8)
+def _of_values(content: bytes, dtype: np.dtype[Any]) -> Schedule:
+    """Return the schedule of a table's numbers, once: each new scheduler of a pipeline brings the same thousand."""
+    return schedules.from_alphas_cumprod(np.frombuffer(content, dtype))
 
 
 def falling(config: configs.SchedulerConfig, levels: Array) -> None:

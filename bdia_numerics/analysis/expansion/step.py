@@ -42,6 +42,7 @@ from bdia_numerics.program import (
     Trace,
     attributes,
     interpret,
+    remembered,
     structure,
     theirs,
     weighted,
@@ -138,9 +139,10 @@ class SeriesStep:
     layout: PointLayout
     run: Run
 
-    @classmethod
+    @staticmethod
+    @remembered  # order, consistency and stability of a solver are read off the same step
     def of(
-        cls, solver: Solver, terms: int, spacing: str, alphas: str = "smooth", pattern: Sequence[Any] = (1,)
+        solver: Solver, terms: int, spacing: str, alphas: str = "smooth", pattern: Sequence[Any] = (1,)
     ) -> SeriesStep:
         """Take a solver on series to O(h^terms), in s = sigma/alpha, or in t, or the angle, where the step asks for it.
 
@@ -151,7 +153,7 @@ class SeriesStep:
         for in_time, in_angle in ((False, False), (True, False), (True, True)):
             options |= {"in_time": in_time, "in_angle": in_angle}
             try:
-                return cls._recorded(solver, terms, depth, options)
+                return SeriesStep._recorded(solver, terms, depth, options)
             except NeedsTime as error:
                 missing = " and ".join(filter(None, (missing, str(error))))
         raise TypeError(f"the step mixes variables ({missing}): its order has no expansion in one variable")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -150,6 +151,11 @@ class GridRun:
         """The schedule of the grid."""
         return self.grid.schedule
 
+    @cached_property
+    def error(self) -> float:
+        """The error of the run's end."""
+        return measure.solver_error(self.solver, self.grid, self.schedule)
+
     @property
     def gamma(self) -> float | None:
         """gamma, if the solver has a constant one."""
@@ -279,7 +285,7 @@ def rough_grid(run: GridRun) -> Iterator[Finding]:
         return
     q = _cancelling(run.grid)
     k = int(np.argmax(np.abs(np.log(q))))
-    own = measure.solver_error(run.solver, run.grid, run.schedule)
+    own = run.error
     ways = {
         "space the times evenly in asinh(sigma/alpha)": _smooth(run),
         f"use O-BELM, whose gamma follows the steps{_for_samples(run)}": measure.solver_error(
@@ -337,8 +343,8 @@ def gamma_for_grid(run: GridRun) -> Iterator[Finding]:
     """Find a gamma that does clearly worse than another one on this grid."""
     if run.gamma is None or "gamma" not in parameters(run.solver):
         return
-    errors = {g: measure.solver_error(_with(run.solver, g), run.grid, run.schedule) for g in GAMMAS}
-    own = measure.solver_error(run.solver, run.grid, run.schedule)
+    own, others = run.error, [g for g in GAMMAS if g != run.gamma]
+    errors = {g: measure.solver_error(_with(run.solver, g), run.grid, run.schedule) for g in others} | {run.gamma: own}
     best = min(errors, key=lambda g: errors[g])
     if errors[best] < own / 2:
         ddim = " DDIM itself (gamma = 0) does better." if errors[0.0] < own else ""

@@ -117,12 +117,12 @@ class Window:
         """Return the derivative of the flow over the whole grid."""
         return self._exact(self.where(0 * self.epsilon))[1]
 
-    def _registers(self, grid: Any, first: int) -> tuple[Array, Array]:
+    def _registers(self, grid: Any, exact: Sequence[tuple[Any, Any]], first: int) -> tuple[Array, Array]:
         """Return the exact registers before the step from t_first, and their derivatives by the state at t_max."""
         chain, delta = {}, mp.mpf(_PERTURBATION)
         for k in range(first, first + self.depth + 1):
             # Each state of the chain is followed by the one moved along the tangent, so that one run gives both.
-            z, slope = self._exact(grid.t[k])
+            z, slope = exact[k]
             chain[k] = np.array([[z], [z + delta * slope]], dtype=object)
         found = begin(self.solver, self.problem.model(self.schedule), grid, chain, first)[0]
         here, beside = np.hstack([found[name] for name in self.names])
@@ -132,7 +132,8 @@ class Window:
         """Return two steps in a row, the second of which ends at u."""
         if u not in self.known:
             grid = self.grid(u, self.depth + 2)
-            exact = [self._registers(grid, first) for first in (2, 1, 0)]
+            states = [self._exact(t) for t in grid.t]
+            exact = [self._registers(grid, states, first) for first in (2, 1, 0)]
             first, second = (self._step(grid[k : k + self.depth + 1], *exact[1 - k], *exact[2 - k]) for k in (1, 0))
             self.known[u] = first, second
         return self.known[u]
@@ -175,7 +176,8 @@ class Window:
             return first.before * 0
         grid = self.grid(1 - self.depth * self.epsilon, self.depth)
         run = solve(self.solver, self.problem.model(self.schedule), grid, np.array([[self.state]], dtype=object))
-        return np.asarray(self._registers(grid, 0)[0] - _kept(run, self.names)[0])
+        states = [self._exact(t) for t in grid.t]
+        return np.asarray(self._registers(grid, states, 0)[0] - _kept(run, self.names)[0])
 
     @cached_property
     def swings(self) -> bool:

@@ -26,6 +26,7 @@ from bdia_numerics.program import (
     interpret,
     inverse_run,
     record_steps,
+    remembered,
     structure,
 )
 from bdia_numerics.runs.solving import inverse_plan
@@ -487,6 +488,11 @@ def inverse_growths(solver: Solver, steps: int) -> dict[str, float]:
     >>> {name: round(x, 1) for name, x in analysis.inverse_growths(OBELM(), 10).items()}
     {'leading': 7808.3, 'trailing': 8.8, 'Stable Diffusion': 1976.3, 'flow': 1155.6}
     """
+    return dict(_growths_in_use(solver, steps))
+
+
+@remembered
+def _growths_in_use(solver: Solver, steps: int) -> dict[str, float]:
     found = {name: inverse_growth(solver, make(steps)) for name, make in PRACTICAL.items()}
     return {name: value for name, value in found.items() if value is not None}
 

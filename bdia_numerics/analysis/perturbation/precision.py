@@ -98,15 +98,18 @@ class RoundedTrip:
 
     def error(self, dtype: str, largest: float) -> float:
         """Return the root-mean-square error at the end in a format; infinite where values, or errors, overflow."""
-        return _in_range(self._within(dtype), largest, float(np.finfo(dtype).max))
+        return _in_range(self.within(dtype), largest, float(np.finfo(dtype).max))
 
-    def rounded_once(self, eps: float, most: float, largest: float) -> float:
-        """Return the error of a narrow format, of a given spacing at 1 and largest number, whose sums are taken in float32."""
-        return _in_range(math.hypot(ROUNDING_RMS * self.results * eps / 2, self._within("float32")), largest, most)
+    def rounded_once(self, single: float, eps: float, most: float, largest: float) -> float:
+        """Return the error of a narrow format, of a given spacing at 1 and largest number, whose sums have float32's error `single`."""
+        return _in_range(math.hypot(ROUNDING_RMS * self.results * eps / 2, single), largest, most)
 
-    def _within(self, dtype: str) -> float:
+    def within(self, dtype: str) -> float:
+        """Return the error at the end in a format in which nothing overflows."""
         info = np.finfo(dtype)
-        systematic = sum(weight * _deviation(c, info.dtype) for weight, c in self.coefficients)
+        system = Numpy(info.dtype)
+        with np.errstate(over="ignore"):
+            systematic = sum(weight * _deviation(c, system) for weight, c in self.coefficients)
         return math.hypot(ROUNDING_RMS * self.random * float(info.eps) / 2, systematic)
 
 
@@ -115,10 +118,9 @@ def _in_range(error: float, largest: float, most: float) -> float:
     return error if 6 * largest < most > 6 * error else math.inf
 
 
-def _deviation(c: Any, dtype: np.dtype[Any]) -> float:
-    """Return by how much the coefficient that a run in this dtype takes differs from the exact one."""
-    with np.errstate(over="ignore"):
-        rounded = dtype.type(Numpy(dtype).coefficient(c))
+def _deviation(c: Any, system: Numpy) -> float:
+    """Return by how much the coefficient that a run in this system takes differs from the exact one."""
+    rounded = system.dtype.type(system.coefficient(c))
     return float(Fraction(*rounded.as_integer_ratio()) - c) if np.isfinite(rounded) else math.inf
 
 
@@ -279,7 +281,8 @@ def round_trip_error(
     largest = max(map(abs, values.values()))
     loss = math.hypot(trip.random, *(w * float(c) for w, c in trip.coefficients)) * ROUNDING_RMS
     errors = {name: trip.error(name, largest) for name in DTYPES}
-    halves = {name: trip.rounded_once(*limits, largest) for name, limits in HALVES.items()}
+    single = trip.within("float32")
+    halves = {name: trip.rounded_once(single, *limits, largest) for name, limits in HALVES.items()}
     tensors = halves | {name: errors[name] for name in TENSORS if name not in halves}
     finite = loss if math.isfinite(loss) else math.inf
     return RoundTripError(identity(solver), end, grid.n, finite, errors, tensors, largest, scale)

@@ -19,7 +19,7 @@ from bdia_numerics.analysis.expansion.modes import (
 )
 from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep
 from bdia_numerics.formulas import expression
-from bdia_numerics.program import NotInvertibleError, Solver, inverse_run
+from bdia_numerics.program import NotInvertibleError, Solver, inverse_run, remembered
 from bdia_numerics.spaces import Array, Drawn, ordered
 from bdia_numerics.spaces.later import sympy
 from bdia_numerics.texts import one_of, shown
@@ -79,11 +79,15 @@ def stability_polynomial(solver: Solver, *, direction: str = "sample", zeta: Any
     sympy.Expr
         A polynomial in zeta and, for "sample", in x.
     """
-    zeta = sympy.Symbol("zeta") if zeta is None else zeta
-    x = sympy.Symbol("x") if x is None else x
+    wanted = {"~zeta": sympy.Symbol("zeta") if zeta is None else zeta, "~J": sympy.Symbol("x") if x is None else x}
+    return _stability(solver, direction).subs({sympy.Symbol(name): symbol for name, symbol in wanted.items()})
+
+
+@remembered
+def _stability(solver: Solver, direction: str) -> Any:
     step = directed(solver, direction)
     matrix = step.matrix(step.layout.space.symbol("J") / step.layout.space.h)
-    return sympy.factor(polynomial_of(matrix, zeta).subs(sympy.Symbol("~J"), x))
+    return sympy.factor(polynomial_of(matrix, sympy.Symbol("~zeta")))
 
 
 def nowhere_stable(solver: Solver, *, direction: str = "sample") -> bool:
@@ -190,6 +194,7 @@ class GrowthParameter:
         return f"{found}: errors there change over a run by (contraction of the flow)^{power if power.isalnum() else f'({power})'}"
 
 
+@remembered
 def growth_parameters(solver: Solver) -> tuple[GrowthParameter, ...]:
     """Return the growth parameters of a solver's parasitic roots on the unit circle, or on it for some values of its symbols.
 
