@@ -195,7 +195,7 @@ def show_datasheet(
     with counting("proving", None if proved_only else sheet.PARTS) as advance:
         found = sheet.datasheet(chosen, measured=not proved_only, progress=lambda part: advance(part[:14]))
     if html is not None:
-        write(html, site.datasheet.render(found, chosen))
+        write(html, site.results.render(found, chosen))
     if as_json:
         put_json(found.as_dict())
         return
