@@ -103,6 +103,8 @@ def test_budget_sums_to_the_global_error_to_first_order(name, start):
         *(error_budget(SOLVERS[name](), LINE, GridFamily()(n), start=start, states=6) for n in (20, 40)),
     )
     assert coarse.defect < 0.05
+    left, whole = np.linalg.norm(coarse.predicted - coarse.actual), np.linalg.norm(coarse.actual)
+    assert coarse.defect == pytest.approx(left / whole, rel=1e-12, abs=0)
     # Central differences leave 1e-8 or so of the error.
     assert fine.defect < 0.62 * coarse.defect + 1e-8
     assert fine.shares.sum() + fine.start_share == pytest.approx(1, abs=1e-12)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import bdia_numerics
 from bdia_numerics.spaces.later import Later
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -157,10 +158,11 @@ def test_commands_need_none_of_the_extras(tmp_path):
 
 def late_uses():
     """Yield module, line, late name and the attributes that follow it, for all that a module asks of a name that loads late."""
-    for path in sorted((ROOT / "bdia_numerics").rglob("*.py")):
+    package = Path(bdia_numerics.__file__).parent
+    for path in sorted(package.rglob("*.py")):
         if path.name == "__main__.py":
             continue
-        where = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        where = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
         late = {name for name, value in vars(importlib.import_module(where)).items() if type(value) is Later}
         tree = ast.parse(path.read_text(encoding="utf-8")) if late else ast.Module([], [])
         for node in ast.walk(tree):
