@@ -573,6 +573,21 @@ def test_the_work_of_a_plan_grows_with_its_slots():
     assert calls(200) < 2.05 * calls(100)
 
 
+def test_the_times_of_a_run_are_not_copied_for_each_slot():
+    """What is done in C counts as one call, however long a dictionary is."""
+    copies = []
+
+    class Watched(dict):
+        def __or__(self, other):
+            copies.append(other)
+            return dict(self) | other
+
+    run = record_run(EDICT(), DDIM(), grids.uniform(schedules.vp_cosine(), 20, t_max=0.9, t_min=0.1))
+    run.trace.times = Watched(run.trace.times)
+    program.make_plan(run, spaces.FLOAT64)
+    assert len(copies) <= 1
+
+
 def test_the_verdict_follows_a_solver_that_is_changed():
     """The verdict is kept, and a solver whose attributes have changed is another one."""
 

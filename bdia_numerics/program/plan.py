@@ -211,11 +211,11 @@ def make_plan(
 
 def _drafts(ops: Iterable[Op], run: Run, space: Space) -> Iterable[Instruction]:
     """Yield the instructions of operations, nothing decided yet but the coefficients, which are rounded here, each once."""
-    asked, times = 0, run.trace.times | {h.number: h.time for h in run.inputs.values()}
+    asked, given = 0, {h.number: h.time for h in run.inputs.values()}
     for op in ops:
         if isinstance(op, Evaluate):
             asked = op.target
-            stands = times.get(op.argument, op.time)
+            stands = given.get(op.argument, run.trace.times.get(op.argument, op.time))
             yield Call(op.target, op.argument, run.trace.point(op.time).t, at=run.trace.point(stands).t)
         for target, _, terms in rows(op):
             # A prediction without a coefficient, such as eps of a score where sigma = 0, is a zero of the output's shape.
