@@ -5,7 +5,7 @@ import pytest
 
 from bdia_numerics import BDIA, DDIM, EDICT, OBELM, analysis, datasheet, encode, grids, schedules
 from bdia_numerics.analysis.lint.measure import LAW, states_at
-from bdia_numerics.analysis.perturbation.amplification import LIMIT, PRACTICAL, inverse_growth, inverse_growths, listed
+from bdia_numerics.analysis.perturbation.growth import LIMIT, PRACTICAL, inverse_growth, inverse_growths, listed
 from bdia_numerics.solvers import ALF, DPMSolverPP
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bdia_numerics import BDIA, EDICT, OBELM, encode, grids, invert, schedules, solve
-from bdia_numerics.analysis.perturbation.precision import latent_error, repeated
+from bdia_numerics.analysis.perturbation.repeated import latent_error, repeated
 from bdia_numerics.solvers import ALF, McCallumFoster
 
 SCHEDULE = schedules.stable_diffusion()

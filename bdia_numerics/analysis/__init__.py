@@ -29,15 +29,13 @@ from bdia_numerics.analysis.measurement.leading_error import LeadingError, leadi
 from bdia_numerics.analysis.measurement.observed import GridFamily, ObservedOrder, OrderLevel, observed_order
 from bdia_numerics.analysis.measurement.work_precision import Work, WorkPrecision, work_precision
 from bdia_numerics.analysis.perturbation.amplification import (
-    PRACTICAL,
     Amplification,
     WorstCase,
     amplification,
     gaussian_jacobian,
-    inverse_growth,
-    inverse_growths,
     worst_amplification,
 )
+from bdia_numerics.analysis.perturbation.growth import PRACTICAL, inverse_growth, inverse_growths
 from bdia_numerics.analysis.perturbation.precision import Requirement, RoundTripError, required_dtype, round_trip_error
 from bdia_numerics.analysis.sheet.datasheet import Datasheet, datasheet
 from bdia_numerics.analysis.sheet.proved import Proved

@@ -19,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 from bdia_numerics import grids, schedules
-from bdia_numerics.analysis.perturbation.precision import latent_error
+from bdia_numerics.analysis.perturbation.repeated import latent_error
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import encoding, inverting, resumed, sampling

@@ -12,12 +12,12 @@ import numpy as np
 
 from bdia_numerics import grids
 from bdia_numerics.analysis.lint import measure
-from bdia_numerics.analysis.perturbation.amplification import (
+from bdia_numerics.analysis.perturbation.amplification import directed_run
+from bdia_numerics.analysis.perturbation.growth import (
     BREAKS,
     LIMIT,
     NARROW,
     data_growth,
-    directed_run,
     inverse_growth,
     inverse_growths,
     listed,

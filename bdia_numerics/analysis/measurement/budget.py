@@ -22,7 +22,7 @@ from bdia_numerics.analysis.measurement.errors import (
     root_mean_square,
     run_from,
 )
-from bdia_numerics.analysis.perturbation.amplification import inverse_growth, inverse_growths, listed
+from bdia_numerics.analysis.perturbation.growth import inverse_growth, inverse_growths, listed
 from bdia_numerics.analysis.perturbation.precision import DTYPES, round_trip_error
 from bdia_numerics.formulas import number
 from bdia_numerics.grids import Grid

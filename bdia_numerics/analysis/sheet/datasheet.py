@@ -15,13 +15,8 @@ from bdia_numerics import models, names, schedules
 from bdia_numerics.analysis.measurement.errors import ErrorRatio, error_over_ddim
 from bdia_numerics.analysis.measurement.observed import GridFamily, ObservedOrder, observed_order
 from bdia_numerics.analysis.measurement.work_precision import WorkPrecision, work_precision
-from bdia_numerics.analysis.perturbation.amplification import (
-    LIMIT,
-    amplification,
-    gaussian_jacobian,
-    inverse_growths,
-    listed,
-)
+from bdia_numerics.analysis.perturbation.amplification import amplification, gaussian_jacobian
+from bdia_numerics.analysis.perturbation.growth import LIMIT, inverse_growths, listed
 from bdia_numerics.analysis.perturbation.precision import required_dtype, round_trip_error
 from bdia_numerics.analysis.sheet.proved import (
     Compared,

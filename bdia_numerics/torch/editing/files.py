@@ -124,7 +124,8 @@ def weights(taken: Prompted | Labelled) -> str:
     ):
         for name, value in part.state_dict().items():
             # Bits add up to the same on every device, and in every order.
-            bits = int(value.contiguous().view(_BITS[value.dtype.itemsize]).sum(dtype=torch.int64))
+            real = torch.view_as_real(value) if value.is_complex() else value
+            bits = int(real.contiguous().view(_BITS[real.dtype.itemsize]).sum(dtype=torch.int64))
             digest.update(f"{name} {tuple(value.shape)} {value.dtype} {bits}".encode())
             digest.update(value.flatten()[:16].double().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -7,7 +7,7 @@ import warnings
 import torch
 
 from bdia_numerics.analysis.perturbation.amplification import amplification
-from bdia_numerics.analysis.perturbation.precision import latent_error, repeated
+from bdia_numerics.analysis.perturbation.repeated import latent_error, repeated
 from bdia_numerics.grids import Point
 from bdia_numerics.program import Solver
 from bdia_numerics.runs.stepwise import USELESS, Course
