@@ -127,7 +127,7 @@ def weights(taken: Prompted | Labelled) -> str:
             real = torch.view_as_real(value) if value.is_complex() else value
             bits = int(real.contiguous().view(_BITS[real.dtype.itemsize]).sum(dtype=torch.int64))
             digest.update(f"{name} {tuple(value.shape)} {value.dtype} {bits}".encode())
-            digest.update(value.flatten()[:16].double().cpu().numpy().tobytes())
+            digest.update(real.flatten()[:16].double().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
