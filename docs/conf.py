@@ -169,12 +169,12 @@ def readable_defaults(
 
 
 def mark_sentences(app: Sphinx, doctree: nodes.document) -> None:
-    """Mark cells of tables: sentences, which code in the same row, as it does not break, would squeeze; and dates, which break."""
+    """Mark cells of tables: sentences, which code in the same row, as it does not break, would squeeze; dates and times in one piece."""
     for cell in doctree.findall(nodes.entry):
         if len(cell.astext()) > 60:
             cell["classes"].append("sentence")
-        elif re.fullmatch(r"\d{4}-\d\d-\d\d", cell.astext()):
-            cell["classes"].append("date")
+        elif re.fullmatch(r"\d{4}-\d\d-\d\d|[\d.]+ (s|ms|µs)", cell.astext()):
+            cell["classes"].append("whole")
 
 
 def short_values(app: Sphinx, doctree: nodes.document) -> None:
