@@ -43,6 +43,23 @@ class TwoStages:
         s.assign(z, z + s.delta(s.i, s.i - 1, z, first * e + second * s.eps(stage)), at=s.i - 1)
 
 
+@dataclass(frozen=True)
+class Adams:
+    """The two-step method of Adams and Bashforth in t: the older slope is overwritten, which is a root 0."""
+
+    weights: tuple = sympy.symbols("b_1 b_0")
+    variable: str = "t"
+    registers = ("z", "older")
+    evaluations = {"older": "velocity"}  # noqa: RUF012
+    starter = Heun("t")
+
+    def step(self, s):
+        (z, older), (now, before) = s.registers, map(s.value, self.weights)
+        h, v = s.t(s.i - 1) - s.t(s.i), s.scratch(s.velocity(z, s.eps(z)))
+        s.assign(z, z + h * (now * v + before * older), at=s.i - 1)
+        s.assign(older, v, at=s.i)
+
+
 @cache
 def four():
     """Return the methods of four steps and order 4, with a bound."""
@@ -146,6 +163,7 @@ REFUSED = {
     "order=0 is not an order of a solver": {"order": 0},
     "has alpha in its weights": {"template": "increments"},
     "variable='log_snr' is unknown: use one of sigma_bar, t, angle": {"template": TwoStages(variable="log_snr")},
+    "takes steps in t, and errors would be of steps equal in sigma_bar": {"template": Adams(variable="sigma_bar")},
     "errors are compared on equal steps alone": {"template": "increments", "order": 1, "order_on": "smooth"},
 }  # fmt: skip
 
@@ -172,7 +190,7 @@ def test_a_place_where_the_error_is_infinite_does_not_stand():
     """Although the roots are as wanted."""
     w, zeta = sympy.symbols("w zeta")
     family = SimpleNamespace(free=[w], roots=zeta - 1, leading=(2, {(0, 1): 1 / w}, {}), restricted=lambda _: family)
-    family.member = DDIM()
+    family.member, family.weights = DDIM(), {}
     search = Search(family, ("sample",), True, None, 0.25, lambda: None)
     assert [search._stands((place,)) for place in (Fraction(1), Fraction(0))] == [True, False]
 
@@ -237,6 +255,27 @@ def test_members_that_are_unstable_after_all_are_no_design(monkeypatch):
 def test_a_template_without_inverse_can_be_asked_for():
     found = design(TwoStages(), order=2, schedule=VP, steps=6, stable="sample", invertible=False, t_max=0.5)
     assert found.best.solver == TwoStages((Fraction(1, 2), Fraction(1, 2)))
+
+
+def test_a_root_0_is_stable_where_no_inverse_is_asked_for():
+    given = {"schedule": VP, "steps": 40, "order": 2, "t_max": Fraction(3, 5), "t_min": Fraction(1, 10)}
+    found = design(Adams(), stable="sample", invertible=False, **given)
+    assert found.best.solver.weights == (Fraction(3, 2), Fraction(-1, 2))
+    assert found.measured(found.best) == pytest.approx(found.best.error, rel=0.1)
+    # An inverse divides by it.
+    w = sympy.Symbol("w")
+    family = SolverFamily(BDIA(w, allow_any=True), {w: w}, 1)
+    kept = (Search(family, ("sample",), True, None, 0.25, lambda: None, inverse) for inverse in (True, False))
+    assert [search._stands((Fraction(0),)) for search in kept] == [False, True]
+
+
+def test_weights_with_a_pole_are_left_out():
+    """Such as 1/(2c) of a stage at the part c of the step, on which neither roots nor the leading error need depend."""
+    c, zeta = sympy.symbols("c zeta")
+    family = SimpleNamespace(free=[c], roots=zeta - 1, leading=(2, {(0, 1): sympy.Integer(1)}, {}))
+    family.restricted = lambda given: SimpleNamespace(weights={c: (1 / (2 * c)).subs(given)}, member=DDIM())
+    search = Search(family, ("sample",), True, None, 0.25, lambda: None)
+    assert [search._stands((place,)) for place in (Fraction(1), Fraction(0))] == [True, False]
 
 
 def test_the_command(tmp_path, monkeypatch):

@@ -294,7 +294,7 @@ def design(
     directions = DIRECTIONS[stable] or (("sample", "invert") if verdict.invertible else ("sample",))
     members = []
     for family in found:
-        search = Search(family, directions, bool(stable), grid, float(variance), progress or (lambda: None))
+        search = Search(family, directions, bool(stable), grid, float(variance), progress or (lambda: None), invertible)
         members += search.members(at_most_amplification)
     while members:
         made = Design(
@@ -334,9 +334,14 @@ def natural(template: str, schedule: Schedule, **ends: Any) -> str:
 def check_template(template: Solver, inverse: bool) -> Any:
     """Return whether a template has a derived inverse; ValueError if it has no symbols, or none and one is wanted."""
     structure(template)
-    one_of("variable", getattr(template, "variable", "sigma_bar"), PREDICTIONS)
+    variable = one_of("variable", getattr(template, "variable", "sigma_bar"), PREDICTIONS)
     if not symbols_of(template):
         raise ValueError(f"template={shown(template)} has no free weights: give sympy symbols for those to be found")
+    if (taken := settled(template, "uniform", "one").layout.variable) != variable:
+        raise ValueError(
+            f"template={shown(template)} takes steps in {taken}, and errors would be of steps equal in {variable}: give it the attribute "
+            f"variable = {taken!r}"
+        )
     verdict = invertibility(template)
     if inverse and not verdict.invertible:
         raise ValueError(
@@ -366,6 +371,7 @@ class Search:
     grid: Grid
     variance: float
     progress: Callable[[], None]
+    invertible: bool = True
 
     def members(self, bound: float | None) -> list[Member]:
         """Return the members of a coarse lattice, and of finer ones around the best."""
@@ -404,12 +410,15 @@ class Search:
             values = [c(*at) for c in self._functions[0]]
         except ZeroDivisionError:
             return False
-        if not np.all(np.isfinite(row)) or not np.all(np.isfinite(values)) or row[-1] == 0:
+        returns = row[-1] != 0 or not (self.invertible or "invert" in self.directions)
+        one = self.family.restricted(self._values(place))
+        poles = any(w.has(sympy.zoo, sympy.nan) for w in one.weights.values())
+        if poles or not returns or not np.isfinite([*row, *values]).all():
             return False
         if self.stable and not all(bounded(row if d == "sample" else row[::-1]) for d in self.directions):
             return False
         with suppress(ValueError):  # weights that the template refuses
-            return bool(self.family.restricted(self._values(place)).member)
+            return bool(one.member)
         return False
 
     def _member(self, place: Sequence[Fraction]) -> Member:
