@@ -199,7 +199,8 @@ def _diagonal(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
     size, half = z.shape[1], z.dtype.type(1) / 2
     paired = np.concatenate([alpha * z, -half * (z * z)], axis=1)
     shape = (len(z), 1)
-    top, total = np.full(shape, -np.inf, dtype=z.dtype), np.zeros(shape, dtype=z.dtype)
+    # Not -inf, which the exponents of a part without weight are.
+    top, total = np.full(shape, -np.finfo(z.dtype).max), np.zeros(shape, dtype=z.dtype)
     pulled = np.zeros_like(paired)
     # A few states at a new time: tables that stay in the cache, and are not kept before the time has come again.
     is_new = (alpha, sigma) not in law.last
