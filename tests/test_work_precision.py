@@ -88,6 +88,15 @@ def test_bad_input_is_named(options, message):
         work_precision([DDIM()], **given)
 
 
+def test_two_solvers_of_one_name_need_labels():
+    """Functions of the slot that are written in place have no names of their own: the last one alone was run."""
+    constant, none = BDIA(lambda slot: 1), BDIA(lambda slot: 0)
+    with pytest.raises(ValueError, match=r"two that are called BDIA\(gamma=.*lambda.*: pass a dict from labels"):
+        work_precision([constant, none], {"p": LAW}, {"g": FAMILY}, (8,))
+    found = work_precision({"a": constant, "b": none}, {"p": LAW}, {"g": FAMILY}, (8,), repeats=1, states=2)
+    assert found.labels("solver") == ("a", "b")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -154,15 +154,20 @@ def work_precision(
     Raises
     ------
     ValueError
-        For no solvers, problems or grids, for both of nfe and slots or neither, for numbers or repeats below 1, and for budgets that
-        pay for no step at all.
+        For no solvers, problems or grids, for two solvers of one name without labels, for both of nfe and slots or neither, for numbers
+        or repeats below 1, and for budgets that pay for no step at all.
     """
     counts = nfe or slots or ()
     if bool(nfe) == bool(slots) or min(counts) < 1:
         raise ValueError(f"nfe={shown(nfe)} and slots={shown(slots)}: pass one of them, numbers of at least 1")
     if repeats < 1:
         raise ValueError(f"repeats={repeats}: time at least 1 run")
-    named = dict(solvers) if isinstance(solvers, Mapping) else {identity(s): s for s in solvers}
+    pairs = [*solvers.items()] if isinstance(solvers, Mapping) else [(identity(s), s) for s in solvers]
+    for label, solver in (named := dict(pairs)).items():
+        if any(label == other and s != solver for other, s in pairs):
+            raise ValueError(
+                f"solvers holds two that are called {label}: pass a dict from labels of your own to solvers"
+            )
     grids = {label: as_family(make) for label, make in grids.items()}
     for name, given in (("solvers", named), ("problems", problems), ("grids", grids)):
         if not given:
