@@ -168,7 +168,9 @@ def diagonal_score(law, z, t):
     """The definition in differences, with the logarithms of the weights subtracted before anything is summed."""
     v = (1 - t) ** 2 * law.covs + t**2
     differences = (1 - t) * law.means - z[:, None]
-    exponents = np.log(np.maximum(law.weights, 1e-300)) - np.log(v).sum(axis=1) / 2 - (differences**2 / (2 * v)).sum(axis=2)
+    exponents = (
+        np.log(np.maximum(law.weights, 1e-300)) - np.log(v).sum(axis=1) / 2 - (differences**2 / (2 * v)).sum(axis=2)
+    )
     weights = np.exp(exponents - exponents.max(axis=1, keepdims=True))
     return np.einsum("nk,nkd->nd", weights / weights.sum(axis=1, keepdims=True), differences / v)
 

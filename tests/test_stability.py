@@ -63,6 +63,15 @@ def test_a_number_between_two_that_agree_in_fifteen_digits_is_neither():
     assert low < between(low, high) < high
 
 
+@pytest.mark.parametrize("symbol", [zeta, sympy.Symbol("x")], ids=str)
+def test_a_symbol_of_the_results_is_none_of_a_solver(symbol):
+    """BDIA(gamma=zeta) had (zeta - 1) 2 zeta, and was zero-stable for every gamma."""
+    names = "zero_stability", "stability_interval", "growth_parameters", "characteristic_polynomial"
+    for ask in (getattr(analysis, name) for name in names):
+        with pytest.raises(ValueError, match=f"BDIA.* has the symbol {symbol}, which stands for something else"):
+            ask(BDIA(symbol))
+
+
 def test_what_does_not_depend_on_zeta_is_no_factor():
     found = factors(g * (zeta - 1) ** 2 * (zeta + g), zeta)
     assert {(f.as_expr(), m) for f, m in found} == {(zeta + g, 1), (zeta - 1, 2)} and len(found) == 2

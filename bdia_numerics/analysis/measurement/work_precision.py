@@ -163,19 +163,17 @@ def work_precision(
     if repeats < 1:
         raise ValueError(f"repeats={repeats}: time at least 1 run")
     pairs = [*solvers.items()] if isinstance(solvers, Mapping) else [(identity(s), s) for s in solvers]
-    for label, solver in (named := dict(pairs)).items():
-        if any(label == other and s != solver for other, s in pairs):
-            raise ValueError(
-                f"solvers holds two that are called {label}: pass a dict from labels of your own to solvers"
-            )
-    grids = {label: as_family(make) for label, make in grids.items()}
-    for name, given in (("solvers", named), ("problems", problems), ("grids", grids)):
+    named = dict[str, Solver](pairs)
+    if lost := [label for label, solver in pairs if named[label] != solver]:
+        raise ValueError(f"solvers holds two that are called {lost[0]}: pass a dict from labels of your own to solvers")
+    families = {label: as_family(make) for label, make in grids.items()}
+    for name, given in (("solvers", named), ("problems", problems), ("grids", families)):
         if not given:
             raise ValueError(f"{name} is empty: pass at least one")
-    for g, make in grids.items():
-        of_kind("grid", f"grids[{g!r}](n)", as_family(make)(max(counts)))
+    for g, make in families.items():
+        of_kind("grid", f"grids[{g!r}](n)", make(max(counts)))
     rows = []
-    for (p, problem), (g, make), (label, solver) in product(problems.items(), grids.items(), named.items()):
+    for (p, problem), (g, make), (label, solver) in product(problems.items(), families.items(), named.items()):
         for n in counts if slots else _affordable(solver, problem, make, counts, start):
             row = _work(label, p, g, solver, problem, make(n), states, start, repeats, seed, clock)
             rows.append(row)

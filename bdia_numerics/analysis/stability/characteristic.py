@@ -17,7 +17,7 @@ from bdia_numerics.analysis.expansion.modes import (
     location,
     own_reciprocal,
 )
-from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep
+from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep, symbols_of
 from bdia_numerics.formulas import expression
 from bdia_numerics.program import NotInvertibleError, Solver, inverse_run, remembered
 from bdia_numerics.spaces import Array, Drawn, ordered
@@ -56,7 +56,7 @@ def characteristic_polynomial(
     NotInvertibleError
         (a ValueError) for "invert" of a solver without derived inverse.
     ValueError
-        For another direction.
+        For another direction, and a solver with a symbol that is called zeta or x.
     """
     zeta = sympy.Symbol("zeta") if zeta is None else zeta
     step = directed(solver, direction, alphas=alphas, ratios=ratios)
@@ -114,6 +114,10 @@ def nowhere_stable(solver: Solver, *, direction: str = "sample") -> bool:
 def directed(solver: Solver, direction: str, *, alphas: bool = False, ratios: bool = False) -> SeriesStep:
     """Return the step of a solver, or its inverse, on a layout."""
     one_of("direction", direction, DIRECTIONS)
+    for name in sorted({"zeta", "x"}.intersection(map(str, symbols_of(solver)))):
+        raise ValueError(
+            f"{shown(solver)} has the symbol {name}, which stands for something else in these results: rename it"
+        )
     step = SeriesStep.of(solver, TERMS, "rough" if ratios else "uniform", "one")
     if alphas and not step.layout.in_time:
         step = step.with_free_alphas()
