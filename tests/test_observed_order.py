@@ -11,7 +11,7 @@ import pytest
 from scipy.optimize import curve_fit
 
 from bdia_numerics import BDIA, DDIM, EDICT, OBELM, RK4, SOLVERS, Heun, McCallumFoster, problems
-from bdia_numerics.analysis import GridFamily, ObservedOrder, OrderLevel, observed_order
+from bdia_numerics.analysis import GridFamily, ObservedOrder, OrderLevel, global_error, observed_order
 from bdia_numerics.analysis.measurement.ladder import CLEAR, Ladder, fit_order, fit_random
 from bdia_numerics.analysis.measurement.observed import FIRST, first_steps
 
@@ -239,6 +239,13 @@ def test_alternating_in_sigma_bar():
     assert observed_order(OBELM(), LAW, family).agrees(2)
     assert observed_order(OBELM(), LAW, family, start="own").agrees(1)
     assert observed_order(OBELM(), LAW, family, start=Heun()).agrees(2)
+
+
+def test_exact_first_states_stand_where_a_grid_with_a_slot_more_begins():
+    """As Karras' levels with 0 behind them; the numbers of first states are those of the grid, not those that were asked for."""
+    found = observed_order(BDIA(1), LAW, lambda n, space: GridFamily()(n + 1), steps=(8, 12, 16, 24, 32), states=4)
+    wanted = [global_error(BDIA(1), LAW, GridFamily()(n + 1), states=4).error for n in (8, 12, 16, 24, 32)]
+    assert [level.error for level in found.levels] == pytest.approx(wanted, rel=1e-9)
 
 
 def test_bdia_on_random_grids_is_of_order_three_halves():

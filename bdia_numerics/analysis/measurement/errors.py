@@ -378,7 +378,7 @@ def error_over_ddim(
     depth, ratios, alignment = structure(solver).depth, [], 0.0
     for n in steps:
         grid = family(n)
-        truth = exact_states(problem, grid, states, indices=[0, *range(n - depth, n)])
+        truth = exact_states(problem, grid, states, indices=[0, *range(grid.n - depth, grid.n)])
         with np.errstate(all="ignore"):
             runs = [run_from(s, problem, grid, truth, "exact") for s in (solver, DDIM())]
         if bad := next((run.status for run in runs if not run.status.ok), None):

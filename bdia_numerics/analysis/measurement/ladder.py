@@ -202,7 +202,7 @@ def solver_trial(
 
     def run(n: int, seed: int | None) -> tuple[float, float]:
         grid = family(n, space=space, **({} if seed is None else {"seed": seed}))
-        if n <= depth:
+        if (n := grid.n) <= depth:
             raise ValueError(f"steps={n}: {identity(solver)} takes {depth} slots to start, use more steps")
         truth, stated = certified_states(problem, grid, states, indices=[0, *range(n - depth, n)])
         with np.errstate(all="ignore"):
