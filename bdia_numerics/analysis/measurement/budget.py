@@ -173,7 +173,7 @@ def start_errors(history: Exact, start: Any) -> Array:
     if isinstance(start, str) and start == "exact":
         return np.zeros((len(exact), *truth[0].shape))
     chain = {n: truth[n]}
-    if depth or not isinstance(start, str):
+    if depth:
         first = starter_of(solver) if isinstance(start, str) else start
         run = solve(first, model, grid[n - depth : n], truth[n], return_trajectory=True)
         chain = {n - depth + k: run.trajectory[k] for k in range(depth + 1)}
