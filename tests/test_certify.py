@@ -274,7 +274,7 @@ def test_runs_that_differ_from_the_same_states_have_no_order():
 
 def test_states_that_are_not_finite_are_no_undecided_order():
     with pytest.raises(
-        AssertionError, match=r"claimed 1, not finite up to n = 128 .*; on alternating grids not"
+        AssertionError, match=r"claimed 1, not finite up to n = 48 .*; on alternating grids not"
     ) as error:
         assert_order(lambda eps, grid, z: z / (z < 1), 1, max_steps=48)
     assert not isinstance(error.value, Undecided)

@@ -314,6 +314,11 @@ def test_rms_over_states_cannot_cancel():
     assert found.agrees(1)
 
 
+def test_no_more_steps_are_taken_than_is_said():
+    found = observed_order(DDIM(), problems.Gaussian([0.0], 0.25), max_steps=40, states=4)
+    assert [level.steps for level in found.levels] == [8, 12, 16, 24, 32] and found.agrees(1)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -323,6 +328,7 @@ def test_rms_over_states_cannot_cancel():
         ({"family": GridFamily("random"), "seeds": 2}, "seeds=2"),
         ({"start": "warm"}, "start='warm'"),
         ({"steps": (1, 2, 3, 4, 5)}, "takes 1 slots to start"),
+        ({"max_steps": 31}, "max_steps=31: 5 numbers of steps are taken at least, here up to 32"),
     ],
 )
 def test_bad_input_is_named(options, message):

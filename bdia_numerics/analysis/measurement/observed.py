@@ -339,7 +339,7 @@ def observed_order(
     Raises
     ------
     ValueError
-        For steps that are too few or not rising, another arithmetic, fewer than 4 seeds.
+        For steps that are too few or not rising, `max_steps` that leave too few, another arithmetic, fewer than 4 seeds.
 
     Examples
     --------
@@ -373,12 +373,17 @@ def climb(
     first: Sequence[int] = FIRST,
 ) -> ObservedOrder:
     """Measure levels up to `max_steps`, and while the order is undecided up to `further`; other arguments as for `observed_order`."""
-    wanted = [*(steps or (RANDOM if ladder.random else first))]
+    chosen, least = (RANDOM, LEAST_RANDOM) if ladder.random else (first, LEAST)
+    if (most := max(max_steps, further)) < chosen[least - 1] and not steps:
+        raise ValueError(
+            f"max_steps={most}: {least} numbers of steps are taken at least, here up to {chosen[least - 1]}"
+        )
+    wanted = [*(steps or (n for n in chosen if n <= most))]
     if arithmetic == "mpmath":
         return _precise(ladder, steps)
     ladder.measure(wanted)
     while steps is None and not ladder.random and not ladder.drowned():
-        if wanted[-1] * 2 > (max_steps if ladder.decided() else max(max_steps, further)):
+        if wanted[-1] * 2 > (max_steps if ladder.decided() else most):
             break
         wanted += [wanted[-2] * 2, wanted[-1] * 2]
         ladder.measure(wanted[-2:])
