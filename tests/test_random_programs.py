@@ -85,7 +85,7 @@ def test_what_keeps_no_state_at_the_noise_end_is_undone_from_all_registers():
     )
     interpreter_inverse_and_refusal(solver)
     short = GRID[: structure(solver).depth]
-    with pytest.raises(NotInvertibleError, match=r"the start takes 1 slot, .*; invert needs 2 slots or more"):
+    with pytest.raises(NotInvertibleError, match=r"the start takes 1 slot, .*; use encode with a method"):
         inverse_plan(solver, short, "eps", GRID.space)
 
 

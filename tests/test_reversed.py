@@ -45,7 +45,31 @@ def rms(x):
     return float(np.sqrt(np.mean(np.square(x))))
 
 
+class Relaxed:
+    """The mean of a register, which stands a slot behind the state, and the noise prediction there moves the state."""
+
+    registers = ("z", "mean")
+    evaluations = ("mean",)
+
+    def step(self, s):
+        z, mean = s.registers
+        s.assign(mean, (mean + s.eps(z)) / 2, at=s.i)
+        s.assign(z, z + s.delta(s.i, s.i - 1, z, mean), at=s.i - 1)
+
+
 # The solver itself, and no stand-in
+
+
+def test_a_solver_that_keeps_no_state_at_the_noise_end_has_no_inverse_to_it():
+    """Its step is undone, and not its start: what comes back from all registers is the state one slot before the noise end."""
+    there = solve(Relaxed(), MODEL, GRID, LATENT)
+    back = invert(Relaxed(), MODEL, GRID, there.state)
+    assert back.state.times == {"z": 19, "mean": 20}
+    verdict = invertibility(Relaxed())
+    assert str(verdict) == "no: the start takes 1 slot, and no register keeps the state at the noise end"
+    for end, z in (("noise", LATENT), ("data", DATA)):
+        trip = round_trip(Relaxed(), MODEL, GRID, z, end, MIXTURE)
+        assert trip.inversion == "solver on the reversed grid" and trip.error > 1e-3
 
 
 @pytest.mark.parametrize(

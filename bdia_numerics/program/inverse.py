@@ -295,11 +295,14 @@ def invertibility(solver: Solver) -> Invertibility:
     >>> str(invertibility(BDIA()))
     'gamma != 0'
     """
-    grid = replace(grids.symbolic(structure(solver).depth + 3), space=_Written())
+    shape = structure(solver)
+    grid = replace(grids.symbolic(shape.depth + 3), space=_Written())
     try:
         divisors = _divisors(solver, grid)
     except NotInvertibleError as error:
         return Invertibility(False, reason=str(error))
+    if shape.noise_lost:
+        return Invertibility(False, reason=shape.noise_lost)
     # No two points of a grid have the same sigma/alpha.
     noise = list(zip(grid.alpha, grid.sigma, strict=True))
     distinct = {a * v - b * u for k, (a, u) in enumerate(noise) for b, v in noise[:k]}

@@ -262,6 +262,12 @@ class Structure:
         """Whether a register holds the state furthest from the data, not a prediction that was made there."""
         return (self.depth, STATE) in zip(self.lags, self.kinds, strict=True)
 
+    @property
+    def noise_lost(self) -> str:
+        """Why the state at the noise end does not come back with the registers, in words; empty where it does."""
+        slots = f"{self.depth} slot{'s' * (self.depth > 1)}"
+        return "" if self.keeps_noise else f"the start takes {slots}, and no register keeps the state at the noise end"
+
     def end_index(self, name: str) -> int:
         """Index at which a register stands after the last step."""
         return self.lags[self.registers.index(name)]

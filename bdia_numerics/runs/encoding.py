@@ -130,7 +130,7 @@ def encode(
 
 def back_to_noise(solver: Solver, model: Model, grid: Grid, there: Solution, method: Method | None = None) -> Solution:
     """Return a run's way back: by the exact inverse, or by the inversion that is named, or of a solver without inverse that of `encode`."""
-    if method is None and there.state is not None:
+    if method is None and there.state is not None and structure(solver).keeps_noise:
         with suppress(NotInvertibleError):
             return invert(solver, model, grid, there.state)
     return encode(solver, model, grid, there.z, method)

@@ -154,7 +154,8 @@ def invert(
     Returns
     -------
     Solution
-        Its `.z` is z_N.
+        Its `.z` is z_N; of a solver whose registers do not keep z_N, which `encode` takes for one without inverse, all registers are
+        undone, and it is the state that is farthest there.
 
     Raises
     ------
@@ -237,7 +238,9 @@ def inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
 
 
 def has_inverse(solver: Solver, grid: Grid, kind: str, space: Space) -> bool:
-    """Say whether the derived inverse exists on a grid."""
+    """Say whether the derived inverse exists on a grid, and leads to the state at the noise end."""
+    if structure(solver).noise_lost:
+        return False
     try:
         _inverse_plan(solver, grid, kind, space)
     except NotInvertibleError:
@@ -250,10 +253,7 @@ def _inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
         run, shape = record_steps(solver, grid, kind, space.written), structure(solver)
         back, _ = inverse_run(run)
         if grid.n <= shape.depth and not shape.keeps_noise:  # without a step there is nothing that cannot be undone
-            raise NotInvertibleError(
-                f"the start takes {shape.depth} slot{'s' * (shape.depth > 1)}, and no register keeps the state at the noise end",
-                kind="lost", slot=grid.n, operation=None, missing=None,
-            )  # fmt: skip
+            raise NotInvertibleError(shape.noise_lost, kind="lost", slot=grid.n, operation=None, missing=None)
         return _plan(solver, back, space, forward=run)
 
     return _cached(grid, ("inverse", solver, identity(solver, grid), kind, _rounded_to(space)), make)
