@@ -446,6 +446,18 @@ def test_shapes_that_are_no_solver():
         structure(solver_of(lambda s: s.assign(s.registers[0], s.registers[0], at=s.i - 1), ("z",), output="x"))
 
 
+def test_the_solution_stands_at_the_end_of_the_step():
+    """The older of two states was returned as z_0."""
+
+    class Behind(BDIA):
+        output = "z_prev"
+
+    with pytest.raises(
+        ValueError, match=r"Behind: output='z_prev' holds no state at s.i - 1 after a step, .*: name z$"
+    ):
+        structure(Behind())
+
+
 # The collapsed coefficients and what is printed
 
 

@@ -8,8 +8,8 @@ import pytest
 import sympy
 
 from bdia_numerics import BDIA, OBELM, SOLVERS, McCallumFoster, Rex, problems
-from bdia_numerics.analysis import GridFamily, observed_order, order_on_pattern, symbolic_order
-from bdia_numerics.analysis.sheet.proved import compared_order, prove, proved_on, terms_text
+from bdia_numerics.analysis import GridFamily, observed_order, order_on_pattern, symbolic_order, zero_stability
+from bdia_numerics.analysis.sheet.proved import compared_order, prove, proved_on, proved_order, terms_text
 from bdia_numerics.program.identity import identity
 from bdia_numerics.testing import assert_order
 
@@ -82,6 +82,47 @@ class Lagged:
         s.assign(z, s.alpha(s.i - 1) * y, at=s.i - 1)
         s.assign(before, e, at=s.i)
         s.swap(before, last)
+
+
+class MeanOfTwo:
+    """Two states of order 1 that take each other's evaluation, and their mean, of order 2: 1 is a double root."""
+
+    registers = ("z", "y", "mean")
+    output = "mean"
+
+    def step(self, s):
+        z, y, mean = s.registers
+        end = s.i - 1
+        s.assign(z, z + s.delta(s.i, end, z, s.eps(y)), at=end)
+        s.assign(y, y + s.delta(s.i, end, y, s.eps(z, at=end)), at=end)
+        s.assign(mean, (z + y) / 2, at=end)
+
+
+class Anchored:
+    """Heun's method with a register that keeps the noise, which nothing reads."""
+
+    registers = ("z", "noise")
+
+    def step(self, s):
+        z, noise = s.registers
+        end = s.i - 1
+        stage = s.scratch(z + s.delta(s.i, end, z, s.eps(z)), at=end)
+        s.assign(z, z + s.delta(s.i, end, z, (s.eps(z) + s.eps(stage)) / 2), at=end)
+        s.assign(noise, 1 * noise, at=end)
+
+
+@pytest.mark.parametrize(("solver", "least"), [(MeanOfTwo(), 1), (Anchored(), 0)], ids=["mean", "anchored"])
+def test_a_lower_bound_contradicts_nothing(solver, least):
+    """Where 1 is a multiple root the output need not see the worst of what adds up."""
+    derived = symbolic_order(solver)
+    assert derived.order_smooth == least and f"order at least {least} on smooth grids" in str(derived)
+    assert derived.consistent and zero_stability(solver).consistent is not False
+    found = assert_order(solver, 2, states=4, max_steps=96)
+    assert found.proved is None and found.alternating.proved is None
+    with pytest.raises(AssertionError, match=r"claimed 1, observed .* Claim 2"):
+        assert_order(solver, 1, states=4, max_steps=96)
+    for kind in ("smooth", "alternating", "random"):
+        assert proved_order(derived, least, found, kind) == (f"at least {least}", True)
 
 
 @pytest.mark.parametrize(("pattern", "order"), [((1, 2), 2), ((1, 2, 3), 1)])

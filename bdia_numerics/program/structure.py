@@ -466,6 +466,11 @@ def _output(solver: Solver, registers: tuple[str, ...], lags: tuple[int, ...], k
         output = current[-1]
     if output not in registers:
         raise ValueError(f"{solver!r}: output={output!r} is none of its registers {registers}")
+    if output not in current:
+        raise ValueError(
+            f"{type(solver).__name__}: output={output!r} holds no state at s.i - 1 after a step, as the solution does: name "
+            f"{' or '.join(current) or 'a register that is moved there'}"
+        )
     return str(output)
 
 

@@ -117,8 +117,8 @@ class SymbolicOrder(Shown):
 
     @property
     def consistent(self) -> bool:
-        """Whether the error falls with the steps at all: order 0 is that of an inconsistent method."""
-        return self.order_smooth > 0
+        """Whether the error falls with the steps at all, or may: order 0 is that of an inconsistent method, unless it is a lower bound."""
+        return self.order_smooth > 0 or "smooth" in self.lower_bounds
 
     @property
     def leading_term(self) -> Any:
@@ -132,7 +132,8 @@ class SymbolicOrder(Shown):
         return expression(self.leading_term, tex=True)
 
     def __str__(self) -> str:
-        kinds = f"order {self.order_smooth} on smooth grids, {self.order_rough} where the step ratios are bounded"
+        smooth, rough = ("at least " * (name in self.lower_bounds) for name in ("smooth", "rough"))
+        kinds = f"order {smooth}{self.order_smooth} on smooth grids, {rough}{self.order_rough} where the step ratios are bounded"
         return f"{self.solver}: {kinds}; leading term of the local error {expression(self.leading_term)}"
 
     def _repr_latex_(self) -> str:
@@ -177,18 +178,19 @@ def symbolic_order(solver: Solver) -> SymbolicOrder:
 
 @remembered
 def consistent(solver: Solver) -> bool | None:
-    """Say whether a solver is of order 1 at least on equal steps; None if that depends on its symbols."""
+    """Say whether a solver is of order 1 at least on equal steps; None if that depends on its symbols, or is not decided."""
     try:
         found = resolved(solver, lambda terms: _consistent(solver, terms), SHORT)
     except InconsistentError:
         found = False
-    return found or (None if symbols_of(solver) else False)
+    return found or (None if symbols_of(solver) else found)
 
 
-def _consistent(solver: Solver, terms: int) -> bool:
+def _consistent(solver: Solver, terms: int) -> bool | None:
     step = SeriesStep.of(solver, terms, "uniform", "one")
     try:
-        return Displaced.of(step).order(step.row) > 0
+        found = Displaced.of(step)
+        return found.order(step.row) > 0 or (False if found.exact(step.row) else None)
     except TooShort:  # a residual that is known to vanish to O(h^2) is enough
         if min(x.precision for x in step.residual()) < 2:
             raise

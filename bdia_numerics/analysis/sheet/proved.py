@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order
+from bdia_numerics.analysis.expansion.order import SymbolicOrder, settled, symbolic_order
 from bdia_numerics.analysis.expansion.pattern import PatternOrder, order_on_pattern
 from bdia_numerics.analysis.expansion.step import symbols_of
 from bdia_numerics.analysis.measurement.errors import ErrorRatio
@@ -45,7 +45,8 @@ def proved_on(solver: Solver, family: Any, *, own: bool = False) -> int | None:
     """Return the order that follows from a solver's program on a family of grids, from exact first states or from its own.
 
     None on random grids and on grids that are no `GridFamily`; where sigma = 0 and the steps are those of t, in which sigma/alpha may
-    not be smooth; where the products of the step's matrices may grow without bound; and where the program does not decide.
+    not be smooth; where the products of the step's matrices may grow without bound; and where the program does not decide, as where 1 is
+    a multiple root and the order is a lower bound.
     """
     if not isinstance(family, GridFamily) or not family.repeats:
         return None
@@ -53,6 +54,8 @@ def proved_on(solver: Solver, family: Any, *, own: bool = False) -> int | None:
         return None
     found = attempted("order", lambda: order_on_pattern(solver, family.repeats), {})
     if found is None or not found.zero_stable:
+        return None
+    if settled(solver, "uniform", "one").modes.multiplicity > 1 and "smooth" in symbolic_order(solver).lower_bounds:
         return None
     return found.order_with_start if own else found.order
 
@@ -307,8 +310,8 @@ def proved_order(
     low = derived.order_smooth if kind == "smooth" else derived.order_rough
     bound = ("smooth" if kind == "smooth" else "rough") in derived.lower_bounds
     if kind == "alternating" and alternating is not None:
-        low, bound = alternating, False
-    if kind != "random" and bound:
+        low, bound = alternating, "smooth" in derived.lower_bounds
+    if bound and (kind != "random" or "smooth" in derived.lower_bounds):
         return f"at least {low}", observed.high >= low if observed.decided else None
     if kind != "random" or low == derived.order_smooth:
         return str(low), observed.agrees(low)
