@@ -150,6 +150,17 @@ def test_predictions_agree_with_runs():
     assert found.measured(found.best) == pytest.approx(found.best.error, rel=0.05)
 
 
+def test_where_alpha_is_in_the_weights_an_error_is_that_of_a_run():
+    """Its leading term for alpha = 1 is too small by a third, or by two fifths."""
+    ends = {"t_max": Fraction(6, 10), "t_min": Fraction(1, 10)}
+    for schedule in (VP, schedules.flow()):
+        found = design(BDIA(sympy.Symbol("g")), order=2, schedule=schedule, steps=40, order_on="smooth", **ends)
+        wanted = leading_error(BDIA(1), LAW, schedule, 1.0, variable="sigma_bar", rtol=1e-3, **ends)
+        exact = LAW.flow(np.ones((1, 1)), 0.6, 0.1, schedule).item()
+        assert found.best.error == pytest.approx(abs((wanted.coefficient - wanted.start) / exact) / 40**2, rel=0.05)
+        assert "leading error for alpha = 1" in dict(found.said())
+
+
 REFUSED = {
     "order 2 is the highest: ask for that": {"order": 3, "order_on": "rough"},
     "has no free weights: give sympy symbols": {"template": BDIA(1)},

@@ -21,6 +21,7 @@ from bdia_numerics.analysis.expansion.layouts import SPACINGS
 from bdia_numerics.analysis.expansion.order import settled
 from bdia_numerics.analysis.expansion.series import Element
 from bdia_numerics.analysis.expansion.step import symbols_of
+from bdia_numerics.analysis.measurement.errors import global_error
 from bdia_numerics.analysis.perturbation.amplification import amplification, gaussian_jacobian
 from bdia_numerics.analysis.stability.zero_stability import zero_stability
 from bdia_numerics.formulas import expression, number
@@ -56,7 +57,8 @@ class Member:
     weights : dict
         Numbers, or expressions in ratios of steps, by symbol of the template.
     error : float
-        The leading term of its global error on the schedule, over the size of the state.
+        The leading term of its global error on the schedule, over the size of the state; where alpha is in the weights of its step, and is
+        not 1, the error of a run from exact first states.
     amplification : dict
         By direction, "sample" and "invert": how many times a run enlarges perturbations of its first states at most on its way, the
         largest of `Amplification.norms`.
@@ -155,7 +157,8 @@ class Design(Drawn):
             weights = (f"{w} = {expression(readable(x))}" for w, x in family.weights.items() if w != x)
             yield "weights", ", ".join(weights)
             yield "roots", f"{expression(family.roots)} = 0"
-            yield "leading error", ", ".join(f"{expression(c)} {e}" for e, c in family.constants().items())
+            known = "leading error" + " for alpha = 1" * depends_on_alpha(family.template)
+            yield known, ", ".join(f"{expression(c)} {e}" for e, c in family.constants().items())
             for d in DIRECTIONS[self.stable] if len(family.free) < 2 else ():
                 yield NAMES[d], str(family.stability(d))
 
@@ -260,8 +263,8 @@ def design(
 
     Notes
     -----
-    The leading error is the coefficients of `SymbolicOrder.principal` times integrals of their elementary differentials along the
-    exact flow (Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, sec. III.8).
+    The leading error is the coefficients of `SymbolicOrder.principal` times integrals of their elementary differentials along the exact
+    flow (Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, sec. III.8).
 
     Examples
     --------
@@ -280,7 +283,8 @@ def design(
     verdict = check_template(template, invertible or stable in ("both", "encode"))
     variable = getattr(template, "variable", "sigma_bar")
     grid = grids.alternating(schedule, steps, ratio=1, variable=variable, **ends)
-    if order_on == "uniform" and depends_on_alpha(template) and any(a != 1 for a in grid.alpha):
+    has_levels = any(a != 1 for a in grid.alpha) and depends_on_alpha(template)
+    if order_on == "uniform" and has_levels:
         raise ValueError(
             f"order_on=uniform: the step of {shown(template)} has alpha in its weights, and order and error on equal steps are those for "
             "alpha = 1: pass order_on='smooth', or a schedule with alpha = 1"
@@ -294,7 +298,9 @@ def design(
     directions = DIRECTIONS[stable] or (("sample", "invert") if verdict.invertible else ("sample",))
     members = []
     for family in found:
-        search = Search(family, directions, bool(stable), grid, float(variance), progress or (lambda: None), invertible)
+        search = Search(
+            family, directions, bool(stable), grid, float(variance), progress or (lambda: None), invertible, has_levels
+        )
         members += search.members(at_most_amplification)
     while members:
         made = Design(
@@ -372,6 +378,7 @@ class Search:
     variance: float
     progress: Callable[[], None]
     invertible: bool = True
+    has_levels: bool = False
 
     def members(self, bound: float | None) -> list[Member]:
         """Return the members of a coarse lattice, and of finer ones around the best."""
@@ -429,6 +436,10 @@ class Search:
         return Member(solver, one.weights, self._error(one), grown)
 
     def _error(self, one: SolverFamily) -> float:
+        if self.has_levels:  # the terms of the family are those for alpha = 1
+            law, z, grid = Gaussian([0.0], self.variance), np.ones((1, 1)), self.grid
+            size = abs(law.flow(z, grid.t[grid.n], grid.t[0], cast(Schedule, grid.schedule))).item()
+            return global_error(one.member, law, grid, states=z).error / size
         order, *terms = self.family.leading
         values = {x: one.weights[x] for x in self.family.free}
         here: list[Mapping[Element, Any]] = [{e: c.subs(values) for e, c in some.items()} for some in terms]
