@@ -8,6 +8,7 @@ from bdia_numerics import (
     BDIA,
     DDIM,
     SOLVERS,
+    NotInvertibleError,
     encode,
     grids,
     inversion,
@@ -21,6 +22,7 @@ from bdia_numerics import (
 )
 from bdia_numerics.cli import app
 from bdia_numerics.formulas import solver_name
+from bdia_numerics.runs.encoding import bit_exact_round_trip
 from bdia_numerics.runs.inversion import DDIMInversion, DefectCorrection, ImplicitInversion, Reversed
 from bdia_numerics.solvers import DEIS, RK4, DPMSolverPP, FireFlow, Heun, McCallumFoster, Rex, RFSolver
 from bdia_numerics.studies.roundtrip import ROUNDTRIP, RoundtripConfig, both_sides as trip_of
@@ -70,6 +72,10 @@ def test_a_solver_that_keeps_no_state_at_the_noise_end_has_no_inverse_to_it():
     for end, z in (("noise", LATENT), ("data", DATA)):
         trip = round_trip(Relaxed(), MODEL, GRID, z, end, MIXTURE)
         assert trip.inversion == "solver on the reversed grid" and trip.error > 1e-3
+    with pytest.raises(NotInvertibleError, match="no register keeps the state at the noise end"):
+        bit_exact_round_trip(Relaxed(), MODEL, GRID, LATENT)
+    first = {"z": LATENT, "mean": LATENT}
+    assert bit_exact_round_trip(Relaxed(), MODEL, GRID, LATENT, start=first).differing_bits == 0
 
 
 @pytest.mark.parametrize(

@@ -369,6 +369,8 @@ def bit_exact_round_trip(
     if not there.status.ok or there.state is None:
         return BitExact(None, sent.factor, np.nan, np.nan, np.nan, witness.unsteady, there.status, there.nfe)
     back = invert(solver, witness, grid, there.state)
+    if first is None and (lost := structure(solver).noise_lost):
+        raise NotInvertibleError(lost, kind="lost", slot=grid.n, operation=None, missing=None)
     pairs = [(back.z, sent)] if first is None else [(back.state.registers[r], first[r]) for r in first]  # type: ignore[union-attr]
     differing = sum(returned.differing_bits(given) for returned, given in pairs) if back.status.ok else None
     plain = solve(solver, model, grid, sent.to_float(), first and {name: x.to_float() for name, x in first.items()})
