@@ -310,6 +310,17 @@ def test_a_former_option_is_refused_with_what_is_written_now():
     assert "--gamma is gone: write bdia:gamma=VALUE" in line(run("roundtrip", "--gamma", "1/2"))
 
 
+def test_an_option_of_one_value_is_given_once():
+    for words in (["roundtrip", "--steps", "10", "--steps", "20"], ["edit", "--solver", "bdia", "--solver=ddim"]):
+        assert line(run(*words)) == f"bdia: {words[1]} is given twice, and takes one value: give it once\n"
+    assert "--set='rho' occurs twice" in line(run("lint", "--set", "rho=3", "--set", "rho=5"))
+
+
+def test_a_claim_that_is_named_twice_counts_once():
+    found = run("verify", "--only", "eq-3,eq-3", "--only", "eq-3").stdout
+    assert "The paper: 1 formula right" in found
+
+
 OWN = """
 from bdia_numerics import BDIA, grids, problems, schedules
 Mine = BDIA(1)
