@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from small_solvers import INVERTIBLE
 
-from bdia_numerics import BDIA, DDIM, EDICT, PLMS, SOLVERS, Heun, grids, problems, schedules, solve, spaces
+from bdia_numerics import BDIA, DDIM, EDICT, PLMS, SOLVERS, Heun, grids, problems, round_trip, schedules, solve, spaces
 from bdia_numerics.analysis import GridFamily, error_budget, global_error, local_truncation_error
 from bdia_numerics.program import structure
+from bdia_numerics.testing.samplers import as_sampler
 
 LINE = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
 PLANE = problems.Gaussian([1.0, 0.0], [[1.0, 0.5], [0.5, 2.0]])
@@ -112,6 +113,26 @@ def test_budget_sums_to_the_global_error_to_first_order(name, start):
     assert len(fine.slots) == 40 - structure(solver).depth == len(set(fine.costliest))
     assert fine.actual == pytest.approx(global_error(solver, LINE, GridFamily()(40), start=start, states=6).end, abs=0)
     assert (start == "exact" or structure(solver).depth == 0) == (fine.start_share == 0)
+
+
+class InPlace:
+    """A distribution of one's own whose flow writes into the states that it is given."""
+
+    dimension, model, sample = 1, LINE.model, LINE.sample
+
+    def flow(self, z, t_from, t_to, schedule):
+        z[...] = LINE.flow(z, t_from, t_to, schedule)
+        return z
+
+
+def test_a_flow_may_write_into_what_it_gets():
+    grid, z = GridFamily()(12), np.ones((2, 1))
+    for solver in (DDIM(), BDIA()):
+        own, wanted = (global_error(solver, law, grid, states=4).rms for law in (InPlace(), LINE))
+        assert own == pytest.approx(wanted, rel=1e-12)
+    assert round_trip(BDIA(), LINE.model(grid.schedule), grid, z, reference=InPlace()).error < 1e-14 and (z == 1).all()
+    run = as_sampler(DDIM()).run(InPlace(), grid, "sample", z)
+    assert run.truth == pytest.approx(LINE.flow(z, grid.t[12], grid.t[0], grid.schedule), rel=1e-12)
 
 
 def test_budget_couples_the_elements_of_a_state():

@@ -60,7 +60,11 @@ class CertifiedFlow(NamedTuple):
 
 
 def known_flow(problem: Any, z: Any, t_from: Any, t_to: Any, schedule: Any) -> tuple[Any, float]:
-    """Return the states after a problem's flow, and the error that its certificate states; NaN for a flow without one."""
+    """Return the states after a problem's flow, which may write into those that it gets, and the error that its certificate states.
+
+    NaN for a flow without one.
+    """
+    z = np.array(z)
     certified = getattr(problem, "flow_certified", None)
     if certified is None:
         return problem.flow(z, t_from, t_to, schedule), math.nan

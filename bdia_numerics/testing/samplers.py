@@ -419,7 +419,7 @@ def from_kdiffusion(function: Callable[..., Any], *, inverse: bool = False, **op
 
 def truth_of(problem: ExactProblem, start: Array, t_from: Any, t_to: Any, schedule: Any) -> tuple[Array, float]:
     """Return the exact end of a run, and the error that it may have, apart from rounding."""
-    truth, stated = known_flow(problem, start.copy(), t_from, t_to, schedule)
+    truth, stated = known_flow(problem, start, t_from, t_to, schedule)
     return np.asarray(truth), doubt(problem, start, truth, (t_from, t_to), schedule, stated)
 
 

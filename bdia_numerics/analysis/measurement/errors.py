@@ -294,7 +294,8 @@ def doubt(
     """Return the error of an exact end apart from rounding: what is stated, and else what its flow misses on the way back."""
     if not math.isnan(stated):
         return stated
-    return root_mean_square(as_floats64(problem.flow(end, times[1], times[0], schedule)) - as_floats64(start))
+    back, _ = known_flow(problem, end, times[1], times[0], schedule)
+    return root_mean_square(as_floats64(back) - as_floats64(start))
 
 
 def as_floats64(array: Any) -> Array:
