@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from plain_samplers import both, ddim, heun, leap, leap_in_place, levels, moved, ways
 
+from bdia_numerics import BDIA, problems
 from bdia_numerics.testing import (
     UndecidedOrder,
     assert_exactly_invertible,
@@ -17,6 +18,8 @@ from bdia_numerics.testing import (
     order_of,
 )
 from bdia_numerics.testing.carry import cut, replaced
+from bdia_numerics.testing.latents import distance
+from bdia_numerics.testing.samplers import as_sampler
 
 down, up = both(ddim)
 leap_down = both(leap)[0]
@@ -70,6 +73,15 @@ def test_latents_of_every_second_number_alone(wrong, words):
 
     with pytest.raises(AssertionError, match=rf"in 9[67] slots and \S+ in 9[67]\. It holds for {words} numbers alone"):
         assert_latent_valid(sample, invert=uneven)
+
+
+@pytest.mark.parametrize("variance", [0.05, 0.25])
+def test_an_error_that_swings_with_the_parity_and_falls_is_no_fault(variance):
+    """Of a Gaussian the root -1 of BDIA takes most of the latents' error away in even numbers of slots."""
+    law, sampler = problems.Gaussian([0.0], variance), as_sampler(BDIA())
+    far = [distance(sampler.run(law, sampler.place(n), "invert", 8)) for n in (96, 97)]
+    assert far[1] > 2 * far[0]
+    assert assert_latent_valid(BDIA(), problem=law, states=8, family="smooth") < 0.002
 
 
 def test_an_order_of_even_numbers_alone():
