@@ -431,6 +431,8 @@ def test_latents_of_solvers():
         ([1, 1, 1, 1], [1, 1, 1, 1], "flat", "flat"),
         ([1, 1 / 4, 1, 4], None, "unstable", "unstable"),
         ([1, 1 / 4, float("inf"), float("inf")], None, "unstable", "unstable"),
+        ([330, 34, 1.03, 1.81], [29, 45, 14, 3.5], "climb", "unstable"),
+        ([34, 1.03, 1.81, 0.67], [45, 14, 3.5, 0.9], "holds", "holds"),
         ([1e-13, 1e-13, 2e-13, 3e-13], None, "holds", "holds"),
         ([0.008, 0.006, 0.0045, 0.0034], [1, 1 / 2, 1 / 4, 1 / 8], "holds", "holds"),
         ([0.008, 0.006, 0.0045, 0.0034], [1, 1, 1, 1], "behind", "behind"),

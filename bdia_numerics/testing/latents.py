@@ -265,8 +265,8 @@ def judged(far: list[float], own: list[float], *, last: bool) -> str:
         return "holds"
     rates, paces = _rates(far), _paces(own)
     gaps = [pace - rate for pace, rate in zip(paces, rates, strict=True)]
-    if rates[-1] < -BEHIND / 2:
-        return "unstable"
+    if rates[-1] < -BEHIND / 2:  # or they have crossed 0, where they stay below the errors of the samples
+        return "climb" if far[-1] <= own[-1] and not last else "unstable"
     if far[-1] <= own[-1] <= own[-2] * 2 ** -(1 - BEHIND) and rates[-1] > 0:
         return "holds"  # better latents than samples, which do converge
     if sum(gaps[-2:]) / 2 <= BEHIND:
