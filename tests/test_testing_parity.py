@@ -84,6 +84,15 @@ def test_an_error_that_swings_with_the_parity_and_falls_is_no_fault(variance):
     assert assert_latent_valid(BDIA(), problem=law, states=8, family="smooth") < 0.002
 
 
+def test_an_order_whose_error_swings_with_the_parity_is_one():
+    law, (there, back) = problems.Gaussian([0.0], 0.25), both(leap)
+    given = {"problem": law, "direction": "invert", "invert": back, "states": 4}
+    found = assert_order(there, 2, **given)
+    sampler, n = as_sampler(there, back), found.steps_used[0]
+    even, odd = (distance(sampler.run(law, sampler.place(k), "invert", 4)) for k in (n, n + 1))
+    assert odd > 2 * even
+
+
 def test_an_order_of_even_numbers_alone():
     def mixed(eps, grid, z):
         return (ddim if grid.n % 2 else heun)(eps, grid, z, up=False)
