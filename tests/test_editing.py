@@ -366,6 +366,9 @@ def test_psnr_outside_a_mask():
     assert psnr(image, source, mask) == np.inf
     with pytest.raises(ValueError, match="mask is 2x2, the image 4x4"):
         psnr(image, source, np.zeros((2, 2), np.uint8))
+    with pytest.raises(ValueError, match=r"mask has values up to 0.0039, and nothing is inside it: .* 255"):
+        psnr(image, source, mask // 255)
+    assert psnr(image, source, 0 * mask) == psnr(image, source)
     with pytest.raises(ValueError, match="mask has 2 images, and the source 1: pass one for all"):
         psnr(image, source, [mask, mask])
     with pytest.raises(ValueError, match=r"image has shape \(2, 3, 4, 4\), the source \(1, 3, 4, 4\)"):
@@ -426,7 +429,7 @@ def test_a_file_goes_on_where_the_inversion_stands(fresh, tmp_path):
         Inversion.load(path, pipe)
 
 
-def test_pictures_are_read_as_they_are_shown(tmp_path):
+def test_pictures_are_read_as_they_are_shown(tmp_path, monkeypatch):
     """Bytes in tensors are bytes, transparency is no grey, and what a camera noted of its position is heeded."""
     x = tiny.array(tiny.photograph())
     exif = Image.Exif()
@@ -438,6 +441,20 @@ def test_pictures_are_read_as_they_are_shown(tmp_path):
         )
     with pytest.raises(ValueError, match="image has 2 channels: pass an image of 1"):
         pixels("image", x[..., :2], 1)
+    grey = pixels("image", x, 1)
+    assert (
+        float((255 * grey - 255 * pixels("image", Image.fromarray(x), 1)).abs().max()) <= 0.51
+    )  # as a picture's bytes
+    assert float(pixels("image", torch.ones(3, 9, 9), 1).max()) == 1
+    cut = Image.fromarray(np.dstack([x, np.full(x.shape[:2], 255, np.uint8)]))
+    assert torch.equal(pixels("image", cut, 3), pixels("image", x, 3))
+    cut.putpixel((0, 0), (9, 9, 9, 0))
+    for given in (cut, cut.convert("LA")):
+        with pytest.raises(ValueError, match="image has transparent parts: lay it on a background"):
+            pixels("image", given, 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ValueError, match=r"image='.*x.png' has more pixels than a network can take"):
+        pixels("image", tmp_path / "x.png", 3)
 
 
 def missing(pipe, part):

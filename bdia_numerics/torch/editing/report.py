@@ -141,6 +141,10 @@ def psnr(image: torch.Tensor, source: torch.Tensor, mask: Any = None) -> float:
                 bool((white > 0.5).all()),
                 "mask is white everywhere, and nothing is left outside it: pass one that is black where the source is to stay",
             ),
+            (
+                0 < float(white.max()) <= 0.5,
+                f"mask has values up to {float(white.max()):.2g}, and nothing is inside it: make its white part 255 of bytes, or 1",
+            ),
         )
         kept = (white <= 0.5).to(source).expand_as(source)
     error = float(((image - source).square() * kept).sum() / kept.sum())
