@@ -421,11 +421,29 @@ def test_a_file_goes_on_where_the_inversion_stands(fresh, tmp_path):
     with pytest.raises(ValueError, match="there is not a folder"):
         inv.save(tmp_path / "nowhere" / "x.safetensors")
     whole = path.read_bytes()
-    path.write_bytes(whole.replace(b'\\"given\\"', b'\\"taken\\"', 1))
-    with pytest.raises(ValueError, match="holds a part of an inversion, without 'given'"):
+    for damaged in (
+        whole[:-1] + bytes([whole[-1] ^ 1]),  # a bit of a tensor
+        whole.replace(b'\\"guidance\\": 7', b'\\"guidance\\": 5', 1),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="is damaged, its parts are not those that were saved"):
+            Inversion.load(path, pipe)
+    path.write_bytes(whole.replace(b'\\"checksum\\"', b'\\"checknum\\"', 1))
+    with pytest.raises(ValueError, match="holds a part of an inversion, without 'checksum'"):
         Inversion.load(path, pipe)
     path.write_bytes(whole[:100])
     with pytest.raises(ValueError, match="holds no inversion"):
+        Inversion.load(path, pipe)
+
+
+def test_a_file_knows_complex_weights(tmp_path):
+    pipe, path = tiny.unconditional(), tmp_path / "x.safetensors"
+    phase = torch.nn.Parameter(torch.randn(20, dtype=torch.complex64))
+    pipe.unet.conv_out.register_parameter("phase", phase)
+    invert(pipe, tiny.photograph(16), steps=2).save(path)
+    assert Inversion.load(path, pipe).exact
+    phase.data[-1] = phase.data[-1].conj()  # the imaginary part alone, behind the values that are read themselves
+    with pytest.raises(ValueError, match="made with other weights"):
         Inversion.load(path, pipe)
 
 
