@@ -342,3 +342,13 @@ def test_a_worker_with_another_source_is_refused(own, tmp_path):
     task._unpacked.cache_clear()
     with pytest.raises(RuntimeError, match=r'has other source, own_solver="[0-9a-f]{16}", but null there'):
         task.work(task.packed(job), [cell])
+
+
+def test_a_figure_marks_where_most_seeds_failed():
+    pytest.importorskip("matplotlib", reason="needs the extra plot")
+    from bdia_numerics.plots.orders import sweep
+
+    found = run(SWEEP, SweepConfig(solvers=("DDIM",), steps=(4, 8), seeds=(0, 1, 2), states=2)).load()
+    found["error"].loc[{"steps": 8, "seed": [0, 1]}] = np.nan
+    marks = [line.get_xdata().tolist() for line in sweep(found).axes[0].lines if line.get_gid() == "missing"]
+    assert marks == [[8]]

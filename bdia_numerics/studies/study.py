@@ -335,6 +335,11 @@ def shared(dataset: Any, dims: Iterable[str], names: Iterable[str]) -> Any:
     )
 
 
+def over_seeds(values: Any) -> Any:
+    """Return the median over seeds of errors, where a run without one is farther off than all others; NaN where no run has one."""
+    return values.fillna(np.inf).median("seed").where(values.notnull().any("seed"))
+
+
 def with_parameters(dataset: Any, *names: str) -> Any:
     """Return the dataset with parameters of its solvers as coordinates beside their texts; NaN for a solver without."""
     found = [parameters(solver_of(str(text))) for text in dataset["solver"].values]
