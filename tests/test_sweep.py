@@ -352,3 +352,18 @@ def test_a_figure_marks_where_most_seeds_failed():
     found["error"].loc[{"steps": 8, "seed": [0, 1]}] = np.nan
     marks = [line.get_xdata().tolist() for line in sweep(found).axes[0].lines if line.get_gid() == "missing"]
     assert marks == [[8]]
+
+
+def test_a_module_may_have_a_parameter_in_its_name(tmp_path, monkeypatch):
+    (tmp_path / "gamma_of_mine.py").write_text("from bdia_numerics import BDIA as Own\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    config = STUDIES["roundtrip"].config(
+        solvers=("gamma_of_mine:Own", "BDIA"),
+        gammas=(0.5, 1.0),
+        steps=(4,),
+        dtypes=("float64",),
+        ends=("noise",),
+        states=2,
+    )
+    found = run(STUDIES["roundtrip"], config)["distance"].values.squeeze()
+    assert found[0].tolist() == found[1].tolist() and found[0, 0] != found[0, 1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import platform
+import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -299,9 +300,14 @@ def family(config: Any, kind: str) -> GridFamily:
     return family_named(kind, names.schedule(config.schedule), *ends, config.variable)
 
 
+def leaves_open(text: str, name: str) -> bool:
+    """Return whether a solver has a parameter that its text gives no value."""
+    return name in parameters(solver_of(text)) and not re.search(rf"\b{name}\s*=", text)
+
+
 def takes_gamma(text: str) -> bool:
     """Return whether a solver has a gamma that its text leaves open."""
-    return "gamma" not in text and "gamma" in parameters(solver_of(text))
+    return leaves_open(text, "gamma")
 
 
 def contender(cell: Cell) -> Solver:

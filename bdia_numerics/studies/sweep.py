@@ -19,7 +19,7 @@ from bdia_numerics.program import NotInvertibleError, parameters, structure
 from bdia_numerics.runs.encoding import back_to_noise, encode, solve
 from bdia_numerics.runs.inversion import split
 from bdia_numerics.spaces import Array
-from bdia_numerics.studies.study import Cell, Study, Variable, among, check, solver_of, with_parameters
+from bdia_numerics.studies.study import Cell, Study, Variable, among, check, leaves_open, solver_of, with_parameters
 from bdia_numerics.texts import ratio, refuse, shown
 
 STEPS = (10, 20, 40)
@@ -121,9 +121,7 @@ def labels(config: SweepConfig) -> tuple[str, ...]:
     found: dict[str, None] = {}
     taken: set[str] = set()
     for text in config.solvers:
-        has = parameters(solver_of(text))
-        open_ = {name for name in has if not re.search(rf"\b{name}\s*=", text)}
-        free = [(name, values) for name, values in config.parameters if name in open_]
+        free = [(name, values) for name, values in config.parameters if leaves_open(text, name)]
         taken |= {name for name, _ in free}
         for values in itertools.product(*(values for _, values in free)):
             label = _with(text, [f"{name}={value}" for (name, _), value in zip(free, values, strict=True)])
