@@ -47,7 +47,7 @@ def test_a_table_at_equal_evaluations():
     # What was not measured is not a number, and least of all 0; the table has no text for it, and says why.
     assert failed["status"] != "ok" and np.isnan([failed[k] for k in ("frechet", "distance", "recognised")]).all()
     caption, heads, rows = table(NETWORK_TABLE, found)
-    assert caption.startswith("10 samples; as many training images are ")
+    assert caption.startswith("10 samples; as many training images, 1,000 at most, are ")
     assert dict(zip(heads, rows[3], strict=True))["Frechet"] == "" and rows[3][-1] == failed["status"]
 
 

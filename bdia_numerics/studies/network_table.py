@@ -79,7 +79,7 @@ def interval(middle: Any, resampled: Any) -> tuple[Any, Any]:
 
 @lru_cache(maxsize=2)
 def _compared(config: TableConfig) -> tuple[Moments, float]:
-    """Return the moments of the test images' features, and the distance of as many training images as there are samples."""
+    """Return the moments of the test images' features, and the distance of as many training images as there are samples, 1,000 at most."""
     reference_set, training = networks.features.real()
     return reference_set, frechet_of_moments(moments(training[: config.images]), reference_set)
 
@@ -175,7 +175,7 @@ NETWORK_TABLE = Study(
     variables={
         "frechet": Variable("squared Frechet distance of features to those of real digits"),
         "resampled": Variable("the same of a resample of the images", dims=("resample",)),
-        "floor": Variable("squared Frechet distance of as many training images"),
+        "floor": Variable("squared Frechet distance of as many training images, 1,000 at most"),
         "distance": Variable("rms of the images less the network's own ODE"),
         "uncertainty": Variable("rms error of the network's own ODE"),
         "recognised": Variable("images that the classifier reads as their label"),
@@ -184,7 +184,7 @@ NETWORK_TABLE = Study(
         "status": Variable("status"),
     },
     finish=_finish,
-    caption="{images} samples; as many training images are {floor:.2f} from the test images",
+    caption="{images} samples; as many training images, 1,000 at most, are {floor:.2f} from the test images",
     columns={
         "grid": "{grid}",
         "solver": "{solver}",
