@@ -644,7 +644,7 @@ def test_the_words_of_a_sheet_lie_apart():
     ("words", "said"),
     [
         (["nowhere"], "IMAGE is missing"),
-        (["nowhere", "x.png"], "source='nowhere' cannot be loaded as a pipeline"),
+        (["nowhere", "x.png"], "PIPELINE='nowhere' cannot be loaded as a pipeline"),
         (["--figure", "x.gif"], "end its name"),
         (["--save", "x.npz"], "end its name"),
         (["--source-prompt", "three"], "--source-prompt=three is not a whole number"),
@@ -716,4 +716,4 @@ def test_the_command_edits_a_photograph_through_folders_of_a_pipeline_and_a_cont
         one, other = again.edit(["a cat", "a dog"], batched=True)
     assert not torch.equal(one.latents, other.latents)
     absent = invoked("pipeline", "photo.png", "--controlnet", "nowhere")
-    assert absent.exit_code == 2 and "source='nowhere' cannot be loaded" in absent.stderr
+    assert absent.exit_code == 2 and "PIPELINE='nowhere' cannot be loaded" in absent.stderr
