@@ -171,11 +171,12 @@ def _job(
     way, home = (steps, undone) if direction == "sample" else (undone, steps)
     there = make_plan(way, space.scalars)
     back = Course(solver, grid, (make_plan(home, space.scalars, rebuilding=True),), kind)
+    result = Course(solver, grid, (there,), kind, noise_end=direction == "invert").result
     wanted = tuple(_trainable(model) if parameters is None else parameters)
     count = len(there.stages)
     places = {round(k * count / (checkpoints + 1)) for k in range(1, checkpoints + 1)} - {0, count}
     kept_at = frozenset(there.stages[k - 1].reached for k in places)
-    return ReversibleRun(there, back, model, space, go, wanted, kept_at, tolerance)
+    return ReversibleRun(there, back, result, model, space, go, wanted, kept_at, tolerance)
 
 
 def _trainable(model: Any) -> Iterable[torch.Tensor]:
@@ -186,10 +187,11 @@ def _trainable(model: Any) -> Iterable[torch.Tensor]:
 
 @dataclass
 class ReversibleRun:
-    """One run: its plan, the plan that undoes it, and what its back-propagation needs."""
+    """One run: its plan, the plan that undoes it, the register that it shows, and what its back-propagation needs."""
 
     there: Plan
     back: Course
+    result: str
     model: Model
     space: Space
     go: Callable[[dict[str, torch.Tensor], Callback | None], Solution]
@@ -208,8 +210,7 @@ class ReversibleRun:
             return solution
         # The registers with their graph: `.z` is the one of them that the plain run shows.
         held = dict(zip(self.there.final, found, strict=True))
-        shown = next(name for name, value in solution.state.registers.items() if torch.equal(value, solution.z))
-        return replace(solution, z=held[shown], state=replace(solution.state, registers=held))
+        return replace(solution, z=held[self.result], state=replace(solution.state, registers=held))
 
     def forward(self, values: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         def keep(index: int, state: State) -> None:
