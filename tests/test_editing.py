@@ -165,6 +165,19 @@ def test_latents_are_scaled_and_shifted_as_the_pipeline_has_them(make):
     assert torch.allclose(image.float(), shown, rtol=0, atol=1e-5)
 
 
+def test_a_tiny_autoencoder_has_latents_and_no_distribution():
+    from diffusers import AutoencoderTiny
+
+    blocks = {"encoder_block_out_channels": (8, 8, 8), "decoder_block_out_channels": (8, 8, 8)}
+    pipe = tiny.stable()
+    pipe.vae = AutoencoderTiny(**blocks, num_encoder_blocks=(1, 1, 1), num_decoder_blocks=(1, 1, 1)).eval()
+    inv = invert(pipe, tiny.photograph(), words(1), steps=3)
+    with torch.no_grad():
+        expected = pipe.vae.encode(2 * tiny.photograph()[None].float() - 1).latents
+    assert torch.allclose(inv.data.float(), expected, rtol=0, atol=1e-6)
+    assert torch.equal(inv.reconstruct().latents.float(), inv.data.float())
+
+
 def test_the_network_is_told_no_time_before_the_first():
     told = []
     inv = invert(tiny.unconditional(), tiny.photograph(16), steps=4)
@@ -333,6 +346,12 @@ def test_a_part_of_the_run_keeps_more(digit):
         assert inv.report(repeats=False).differing == 0
         distances.append(float((inv.edit(labels=8).latents - inv.data).square().mean()))
     assert distances[0] < distances[1] / 4
+
+
+def test_one_step_of_two_registers_edits_nothing_and_says_so(digit):
+    inv = invert(*digit, labels=3, steps=4, strength=0.25)
+    with pytest.warns(UserWarning, match="the way back evaluates nothing.*: no prompt changes the image, take more"):
+        assert inv.edit(labels=8).nfe == 0
 
 
 def test_the_distance_of_latents_is_known_to_what_is_said():

@@ -150,7 +150,8 @@ class Codec:
         )
         scale = config.get("scaling_factor") or 1.0
         if way == self.vae.encode:
-            found = way(x.to(weight.device, weight.dtype)).latent_dist.mode().to(x.device, x.dtype)
-            return (found - shift) * scale / spread
+            coded = way(x.to(weight.device, weight.dtype))
+            found = coded.latents if hasattr(coded, "latents") else coded.latent_dist.mode()  # of a tiny one
+            return (found.to(x.device, x.dtype) - shift) * scale / spread
         found = way((x * spread / scale + shift).to(weight.device, weight.dtype), return_dict=False)[0]
         return found.to(x.device, x.dtype)

@@ -224,8 +224,11 @@ class Inversion:
         before, begun = setting.evaluations, time.perf_counter()
         found = self.way.back(setting, kept, condition, guidance)
         images = setting.pipe.codec.decode(found.z)
-        seconds = time.perf_counter() - begun
-        return Edited(condition, found.z, images, setting.evaluations - before, seconds, found.status)
+        seconds, nfe = time.perf_counter() - begun, setting.evaluations - before
+        if not nfe:
+            said = "the way back evaluates nothing, since the registers at the noise end have all that its one step takes"
+            warnings.warn(f"{said}: no prompt changes the image, take more steps or strength", stacklevel=3)
+        return Edited(condition, found.z, images, nfe, seconds, found.status)
 
     def _at_once(self, wanted: list[Any], guidance: float) -> list[Edited]:
         state, count, images = self.kept.state, len(wanted), len(self.data)
