@@ -226,7 +226,9 @@ class Inversion:
         images = setting.pipe.codec.decode(found.z)
         seconds, nfe = time.perf_counter() - begun, setting.evaluations - before
         if not nfe:
-            said = "the way back evaluates nothing, since the registers at the noise end have all that its one step takes"
+            said = (
+                "the way back evaluates nothing, since the registers at the noise end have all that its one step takes"
+            )
             warnings.warn(f"{said}: no prompt changes the image, take more steps or strength", stacklevel=3)
         return Edited(condition, found.z, images, nfe, seconds, found.status)
 
