@@ -21,6 +21,7 @@ from diffusers import EDMEulerScheduler  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from bdia_numerics import ALF, BDIA, DDIM, EDICT, Composed, McCallumFoster, grids, schedules, solve  # noqa: E402
+from bdia_numerics.runs.stepwise import Solution, Status  # noqa: E402
 from bdia_numerics.torch import editing, load  # noqa: E402
 from bdia_numerics.torch.editing import Inversion, drawn, invert, psnr  # noqa: E402
 from bdia_numerics.torch.editing.images import pixels  # noqa: E402
@@ -642,6 +643,26 @@ def test_the_command_edits_a_digit_without_arguments(tmp_path, monkeypatch):
     lines = invoked("--steps", 2, "--source-prompt", 3, "--prompt", 9, "--figure", "nine.png").stdout.splitlines()
     assert lines[0] == "mnist: 3 to 9, 2 steps, guidance 2, float32" and lines[-1] == "sheet: nine.png"
     assert "  reconstruction: all 784 elements of the latents are equal" in lines
+
+
+def test_an_edit_that_is_not_finite_is_no_image(digit, monkeypatch, tmp_path):
+    def failing(inv, *, labels):
+        return inv._run(inv.kept, labels, 1e30)
+
+    class White:
+        def back(self, setting, kept, condition, guidance):
+            setting.evaluations += 1
+            return Solution(torch.full_like(kept.z, torch.inf), None, 1, Status(False, 1, "z"))
+
+    edit = replace(invert(*digit, labels=3, steps=4), way=White()).reconstruct()
+    assert edit.images.isnan().all()
+    with pytest.raises(ValueError, match="no image came back, register z is not finite after slot i=1: take"):
+        edit.pil()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Inversion, "edit", failing)
+    found = invoked("--steps", 4)
+    assert found.exit_code == 1 and "edit 1: is not finite" in found.stdout
+    assert "the classifier reads 3, 3, nothing, nothing" in found.stdout
 
 
 def test_the_words_of_a_sheet_lie_apart():
