@@ -93,6 +93,10 @@ def test_evaluations_in_place_of_steps():
     assert found["slots"].sel(budget=8).squeeze().values.tolist() == [8, 4, 4]
     assert np.isnan(found["nfe"].sel(budget=1, solver="EDICT")).all(), "one evaluation pays for no step"
     assert (found["nfe"].sel(budget=8) <= 8).all()
+    # The start of the third makes three states by RK4.
+    found = run(SWEEP, SweepConfig(solvers=("BDIA", "ALF", "BDIA3"), nfe=(12, 16), states=4, t_min="0.1"))
+    assert found["nfe"].values.squeeze().tolist() == [[12, 16], [12, 16], [pytest.approx(np.nan, nan_ok=True), 16]]
+    assert found["slots"].sel(budget=16).squeeze().values.tolist() == [16, 15, 7]
 
 
 def test_what_has_no_way_back_says_so_and_keeps_its_error():

@@ -24,9 +24,11 @@ import numpy as np
 from bdia_numerics import names
 from bdia_numerics.analysis import GridFamily
 from bdia_numerics.analysis.measurement.observed import family_named
-from bdia_numerics.grids import Grid
-from bdia_numerics.program import Solver, parameters
+from bdia_numerics.grids import Grid, uniform
+from bdia_numerics.program import Solver, parameters, structure
 from bdia_numerics.runs.inversion import split
+from bdia_numerics.runs.solving import sampling
+from bdia_numerics.schedules import vp_linear
 from bdia_numerics.texts import one_of, ratio, shown
 
 if TYPE_CHECKING:
@@ -283,6 +285,16 @@ def _commit() -> str:
 def solver_of(text: str) -> Solver:
     """Return the solver of a text, without the inversion that "DDIM by (23)" names behind it."""
     return names.solver(split(text)[0])
+
+
+@cache
+def affordable(text: str, evaluations: int) -> int:
+    """Return the most slots that so many evaluations pay for, the start of the solver included; 0 if they pay for no step after it."""
+    solver, shape = solver_of(text), structure(solver_of(text))
+    n = shape.depth + 2
+    start = len(sampling(solver, uniform(vp_linear(), n, t_min=0.1), "eps").calls) - n * shape.nfe
+    slots = (evaluations - start) // shape.nfe
+    return slots if slots > shape.depth else 0
 
 
 CLEAN = -1

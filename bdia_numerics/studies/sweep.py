@@ -15,11 +15,21 @@ import numpy as np
 from bdia_numerics import names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import NotInvertibleError, parameters, structure
+from bdia_numerics.program import NotInvertibleError, parameters
 from bdia_numerics.runs.encoding import back_to_noise, encode, solve
 from bdia_numerics.runs.inversion import split
 from bdia_numerics.spaces import Array
-from bdia_numerics.studies.study import Cell, Study, Variable, among, check, leaves_open, solver_of, with_parameters
+from bdia_numerics.studies.study import (
+    Cell,
+    Study,
+    Variable,
+    affordable,
+    among,
+    check,
+    leaves_open,
+    solver_of,
+    with_parameters,
+)
 from bdia_numerics.texts import ratio, refuse, shown
 
 STEPS = (10, 20, 40)
@@ -39,7 +49,8 @@ class SweepConfig:
     problems, schedules, grids
         Names of `bdia_numerics.names`. Grids that count training steps are run on discrete schedules alone.
     steps, nfe
-        Slots of a grid; or, in their place, model evaluations of a run, for which each solver takes as many steps as they pay for.
+        Slots of a grid; or, in their place, model evaluations of a run, for which each solver takes as many steps as they pay for, its
+        start included.
     dtypes
         Of the states: float16, float32, float64.
     seeds
@@ -146,9 +157,7 @@ def _with(text: str, pairs: list[str]) -> str:
 
 def slots(cell: Cell) -> int:
     """Return the number of slots of a cell's grid; 0 if its evaluations pay for none."""
-    return (
-        int(cell["steps"]) if "steps" in cell else int(cell["budget"]) // structure(solver_of(str(cell["solver"]))).nfe
-    )
+    return int(cell["steps"]) if "steps" in cell else affordable(str(cell["solver"]), int(cell["budget"]))
 
 
 def wanted(config: SweepConfig, cell: Cell) -> bool:
