@@ -53,8 +53,9 @@ class PerSlot:
             raise ValueError(
                 f"the coefficients are those of {len(self.values)} slots, and this grid has {grid.n}: fit again"
             )
+        times = [] if not isinstance(grid, Grid) or grid.space.symbolic else [float(t) for t in grid.t]
         # Another number system may round a time otherwise.
-        if self.times and not np.allclose([float(t) for t in grid.t], self.times, rtol=1e-9, atol=1e-12):
+        if times and self.times and not np.allclose(times, self.times, rtol=1e-9, atol=1e-12):
             raise ValueError(
                 f"the coefficients are those of a grid from t={self.times[-1]:g} to {self.times[0]:g} of other times: fit again, "
                 "or encode by a method, such as 'ddim'"

@@ -150,7 +150,7 @@ def _pivot(study: Study, found: Dataset) -> tuple[str, list[str], list[list[str]
     lines = values.transpose(*rest, *fits[-1:]).values.reshape(-1, len(heads)).tolist()
     places = itertools.product(*(values[d].values for d in varying))
     # A row without a number is shown if its cells were to be run.
-    wanted = {tuple(cell.get(d) for d in varying) for cell in cells(study, config_of(study, found))}
+    wanted = {tuple(cell.get(str(d)) for d in varying) for cell in cells(study, config_of(study, found))}
     kept = [
         [*map(str, at), *map(number, row)]
         for at, row in zip(places, lines, strict=True)
