@@ -30,7 +30,7 @@ from bdia_numerics.grids import Grid, training_steps
 from bdia_numerics.grids.grid import slots_of
 from bdia_numerics.program import Solver, parameters, refusal, structure
 from bdia_numerics.program.identity import attributes
-from bdia_numerics.texts import instead, listed, one_of, ratio, refuse, shown
+from bdia_numerics.texts import distinct, instead, listed, one_of, ratio, refuse, shown
 
 DTYPES = ("float16", "bfloat16", "float32", "float64", "longdouble")
 """Floats of states. NumPy has no bfloat16, and torch no longdouble."""
@@ -344,6 +344,7 @@ def read(
         if known is _SOLVERS:
             solvers.find(word.id)  # refuses, with the nearest names
         one_of(name, word.id, known)
+    distinct(f"{name}={shown(text)}: parameter", [k.arg for k in call.keywords] if call else ())
     value_of = _word if words else _value
     values = {str(k.arg): value_of(str(k.arg), k.value, source.strip()) for k in call.keywords} if call else {}
     positional = tuple(_value("a parameter", a, source.strip()) for a in call.args) if call else ()

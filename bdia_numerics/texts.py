@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any
@@ -113,6 +113,13 @@ def one_of(name: str, value: Any, known: Iterable[Any]) -> Any:
     if not getattr(value, "ndim", 0) and any(value == choice and str(value) == str(choice) for choice in choices):
         return value
     raise ValueError(f"{name}={shown(value)} is unknown: use {instead(value, choices)}")
+
+
+def distinct(name: str, values: Sequence[Any]) -> None:
+    """Raise ValueError for a value that is listed twice: where the last one wins, the reader may have meant the first."""
+    if len(set(values)) < len(values):
+        twice = next(v for k, v in enumerate(values) if v in values[:k])
+        raise ValueError(f"{name}={shown(twice)} occurs twice: list it once")
 
 
 def instead(value: Any, known: Iterable[Any]) -> str:

@@ -166,6 +166,15 @@ def test_a_path_that_cannot_be_is_said_before_the_work(tmp_path, monkeypatch, wo
     assert said.startswith(f"bdia: {words[-1]}=") and ("make it first" in said or "File name too long" in said)
 
 
+@pytest.mark.parametrize(
+    "words", [("datasheet", "bdia", "--html"), ("verify", "--html"), ("verify", "--markdown"), ("explore", "--out")]
+)
+def test_a_page_is_not_written_under_another_kinds_name(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    assert f"{words[-1]}=x.pdf: end its name in ." in at_once(*words, "x.pdf")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_takes_no_files_is_said_before_the_work(monkeypatch, tmp_path):
     def refused(self, *_, **__):
         raise OSError(30, "Read-only file system")
@@ -308,6 +317,17 @@ def test_a_former_option_is_refused_with_what_is_written_now():
         for option, now in former.items():
             assert line(run(*words, f"{option}=x")) == f"bdia: {option} is gone: write {now}\n"
     assert "--gamma is gone: write bdia:gamma=VALUE" in line(run("roundtrip", "--gamma", "1/2"))
+
+
+def test_an_option_of_one_value_is_given_once():
+    for words in (["roundtrip", "--steps", "10", "--steps", "20"], ["edit", "--solver", "bdia", "--solver=ddim"]):
+        assert line(run(*words)) == f"bdia: {words[1]} is given twice, and takes one value: give it once\n"
+    assert "--set='rho' occurs twice" in line(run("lint", "--set", "rho=3", "--set", "rho=5"))
+
+
+def test_a_claim_that_is_named_twice_counts_once():
+    found = run("verify", "--only", "eq-3,eq-3", "--only", "eq-3").stdout
+    assert "The paper: 1 formula right" in found
 
 
 OWN = """

@@ -145,6 +145,10 @@ def test_a_distribution_with_its_parameter():
         (names.solver, "bdia:gamma=1e99999999", "is too long"),
         (names.grid, "karras:rho=1e99999999", "is too long"),
         (names.distribution, "gaussian:1e99999999", "is too long"),
+        (names.solver, "bdia:gamma=1,gamma=1/2", "parameter='gamma' occurs twice: list it once"),
+        (names.solver, "EDICT(p=0.9, p=0.8)", "parameter='p' occurs twice"),
+        (names.grid, "karras:rho=3,rho=5", "parameter='rho' occurs twice"),
+        (names.distribution, "gaussian(deviation=1, deviation=2)", "parameter='deviation' occurs twice"),
     ],
 )
 def test_bad_names_are_one_short_line(read, text, says):

@@ -251,7 +251,7 @@ def select(only: Sequence[str] | None) -> list[Statement]:
         if name not in known:
             near = " or ".join(nearest(name, known)) or "a name that `bdia verify --all` lists"
             raise ValueError(f"claim {shown(name)} is not in the ledger: use {near}")
-    return [known[name] for name in only] if only else list(known.values())
+    return [known[name] for name in dict.fromkeys(only)] if only else list(known.values())
 
 
 def decide(

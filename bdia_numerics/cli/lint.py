@@ -16,7 +16,7 @@ from bdia_numerics.cli.options import (
     put_json,
     show_table,
 )
-from bdia_numerics.texts import reals
+from bdia_numerics.texts import distinct, reals
 
 SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "default"}
 
@@ -65,7 +65,9 @@ def lint(
     known = frozenset(ignore or ())
     chosen = configs.read(config, ignore=known) if config is not None else configs.from_mapping({})
     if entries:
-        chosen = chosen.changed(**{key: value for key, value in map(_entry, entries) if key not in known})
+        pairs = list(map(_entry, entries))
+        distinct("--set", [key for key, _ in pairs])
+        chosen = chosen.changed(**{key: value for key, value in pairs if key not in known})
     asked: dict[str, Any] = {
         "mu": mu,
         "timesteps": timesteps and list(reals("--timesteps", timesteps)),

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
@@ -39,6 +40,7 @@ tensors = Later("bdia_numerics.torch.tensors")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 Figure = Annotated[Path | None, typer.Option("--figure", metavar="PATH", help="Draw it: .png, .pdf or .svg.")]
 Html = Annotated[Path | None, typer.Option("--html", metavar="PATH", help="Write the page, one file with its figures.")]
+PAGE = (".html", ".htm")
 
 
 def known_solvers() -> list[str]:
@@ -123,10 +125,15 @@ class Command(TyperCommand):
     """A command that refuses former options in words, and takes no number that no machine has memory for."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the words; ValueError for a former option, with what is written now."""
-        for option in (word.partition("=")[0] for word in args):
+        """Parse the words; ValueError for a former option, with what is written now, and for a second value where one is taken."""
+        given = Counter(word.partition("=")[0] for word in args)
+        for option in given:
             if (now := FORMER.get(str(ctx.info_name), {}).get(option)) is not None:
                 raise ValueError(f"{option} is gone: write {now}")
+        for param in self.params:
+            twice = sum(given[option] for option in param.opts if option.startswith("-")) > 1
+            if twice and not getattr(param, "multiple", False) and not getattr(param, "is_flag", False):
+                raise ValueError(f"{param.opts[0]} is given twice, and takes one value: give it once")
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:

@@ -29,7 +29,7 @@ from bdia_numerics.program import Solver, parameters, structure
 from bdia_numerics.runs.inversion import split
 from bdia_numerics.runs.solving import sampling
 from bdia_numerics.schedules import vp_linear
-from bdia_numerics.texts import one_of, ratio, shown
+from bdia_numerics.texts import distinct, one_of, ratio
 
 if TYPE_CHECKING:
     from xarray import Dataset as Dataset
@@ -149,9 +149,7 @@ def coordinates(study: Study, config: Any) -> Mapping[str, Sequence[Scalar]]:
     """Return the coordinates of the cells by dimension; ValueError if a dimension has one of them twice."""
     dims = study.dims(config)
     for name, values in dims.items():
-        if len(set(values)) < len(values):
-            twice = next(v for k, v in enumerate(values) if v in values[:k])
-            raise ValueError(f"{name}={shown(twice)} occurs twice: list it once")
+        distinct(name, values)
     return dims
 
 
