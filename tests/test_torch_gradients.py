@@ -275,6 +275,13 @@ def test_a_network_that_was_built_without_gradients_records_them_here():
     assert all(torch.allclose(x, y, rtol=1e-10, atol=0) for x, y in zip(a, b, strict=True))
 
 
+def test_a_frozen_parameter_may_be_named():
+    network, z = Small(), state()
+    network.weight.requires_grad_(False)
+    loss(gradients.solve(BDIA(), network, GRID, z, parameters=network.parameters()).z).backward()
+    assert network.weight.grad is None and network.bias.grad is not None
+
+
 def test_tensors_that_were_not_named_are_refused():
     scale, z = torch.tensor(0.3, dtype=torch.float64, requires_grad=True), state()
     half = scale * scale

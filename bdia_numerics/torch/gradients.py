@@ -56,8 +56,8 @@ def solve(
         As for `bdia_numerics.solve`: tensors of shape (*batch, *data). The model is evaluated once more at each point on the way back, so
         it must give the same output again (dropout off).
     parameters
-        Tensors besides z that the model depends on and whose gradients are wanted; the parameters of the model's network that require
-        gradients by default.
+        Tensors besides z that the model depends on and whose gradients are wanted, of which those count that require gradients; the
+        parameters of the model's network by default.
     checkpoints
         How many states, equally far apart, are kept besides the two ends. Rebuilding begins anew at each: the remedy where the
         inverse magnifies rounding (gamma < 1, long runs), and memory grows with them.
@@ -172,17 +172,18 @@ def _job(
     there = make_plan(way, space.scalars)
     back = Course(solver, grid, (make_plan(home, space.scalars, rebuilding=True),), kind)
     result = Course(solver, grid, (there,), kind, noise_end=direction == "invert").result
-    wanted = tuple(_trainable(model) if parameters is None else parameters)
+    given = _parameters(model) if parameters is None else parameters
+    wanted = tuple(x for x in given if x.requires_grad)
     count = len(there.stages)
     places = {round(k * count / (checkpoints + 1)) for k in range(1, checkpoints + 1)} - {0, count}
     kept_at = frozenset(there.stages[k - 1].reached for k in places)
     return ReversibleRun(there, back, result, model, space, go, wanted, kept_at, tolerance)
 
 
-def _trainable(model: Any) -> Iterable[torch.Tensor]:
+def _parameters(model: Any) -> Iterable[torch.Tensor]:
     while model is not None and not isinstance(model, torch.nn.Module):
         model = getattr(model, "network", None) or getattr(model, "model", None)
-    return () if model is None else (p for p in model.parameters() if p.requires_grad)
+    return () if model is None else model.parameters()
 
 
 @dataclass
