@@ -757,3 +757,10 @@ def test_the_command_edits_a_photograph_through_folders_of_a_pipeline_and_a_cont
     assert not torch.equal(one.latents, other.latents)
     absent = invoked("pipeline", "photo.png", "--controlnet", "nowhere")
     assert absent.exit_code == 2 and "PIPELINE='nowhere' cannot be loaded" in absent.stderr
+
+
+def test_a_prompt_is_a_line_of_its_file(tmp_path):
+    from bdia_numerics.torch.editing.pipelines import read_prompts
+
+    (tmp_path / "x.txt").write_bytes("\ufeffa cat\u2028asleep\r\n\n dogs \n".encode())
+    assert read_prompts(tmp_path / "x.txt") == ["a cat\u2028asleep", "dogs"]
