@@ -256,6 +256,15 @@ def test_several_images_are_inverted_together(digit):
     assert inv.report(repeats=False).differing == 0 and inv.edit(labels=8).images.shape == (2, 1, 28, 28)
 
 
+def test_a_report_of_images_with_a_negative_prompt_each(tmp_path):
+    pipe = tiny.stable()
+    tokenizer, encoder = tiny.reader(tmp_path)
+    pipe.register_modules(tokenizer=tokenizer, text_encoder=encoder)
+    inv = invert(pipe, [PHOTO, PHOTO.flip(-1)], ["a cat", "a dog"], steps=2, negative_prompt=["b", "c"])
+    report = inv.report()
+    assert report.differing == 0 and "the same call" in report.repeatability.probes
+
+
 @pytest.mark.filterwarnings("ignore:the state has a batch of 2, this run one of 4")
 def test_each_image_of_a_batch_has_its_own_prompt():
     """Labels of any kind of whole number, embeddings that a pipeline does not repeat, and prompts that cannot be joined."""
