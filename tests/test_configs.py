@@ -520,3 +520,12 @@ def test_walks_that_are_more_than_levels_are_refused_alive_as_from_a_file(name):
     for read in (configs.from_scheduler, grids.from_scheduler):
         with pytest.raises(TypeError, match=f"the walk of {name} is not read: it"):
             read(scheduler)
+
+
+
+@pytest.mark.parametrize("name", ["DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"])
+def test_times_are_not_dropped_for_levels_of_flow_matching(name):
+    """diffusers itself stops there with a TypeError."""
+    flow = configs.from_mapping({"_class_name": name, "use_flow_sigmas": True, "prediction_type": "flow_prediction"})
+    with pytest.raises(ValueError, match=f"timesteps cannot be passed with flow sigmas: {name} refuses them"):
+        configs.layout(flow, timesteps=[900, 500, 100])

@@ -110,11 +110,14 @@ class SchedulerConfig:
         Raises
         ------
         ValueError
-            For a prediction_type that is not known.
+            For a prediction_type that is not known, or that its class does not take on these levels.
         """
         if self.rule == "flow":
             return "velocity"
-        return PREDICTIONS[one_of("prediction_type", self["prediction_type"], PREDICTIONS)]
+        # On levels of flow matching the classes read v as if alpha^2 + sigma^2 were 1.
+        other = ("x0", "velocity") if self.rule == "edm" else ("v",) if self.flow else ("velocity",)
+        taken = [word for word, kind in PREDICTIONS.items() if kind not in other]
+        return PREDICTIONS[one_of("prediction_type", self["prediction_type"], taken)]
 
     def changed(self, **values: Any) -> SchedulerConfig:
         """Return the configuration with other entries; ValueError as for `from_mapping`."""

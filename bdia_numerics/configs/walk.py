@@ -210,8 +210,8 @@ def _check(config: SchedulerConfig, asked: Passed) -> None:
     refuse(
         (untaken, f"{''.join(untaken[:1])} is not taken by {config.name}: leave it out"),
         (
-            has_times and config.kind and not is_flow,
-            f"timesteps cannot be passed with {config.kind} sigmas: {config.name} refuses them",
+            has_times and (config.kind or config["use_flow_sigmas"]) and not is_flow,
+            f"timesteps cannot be passed with {config.kind or 'flow'} sigmas: {config.name} refuses them",
         ),
         (
             has_sigmas and config.rule == "points" and asked.n < 2,

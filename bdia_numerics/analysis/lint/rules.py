@@ -317,14 +317,10 @@ def prediction_type(case: Case) -> Iterator[Finding]:
         return
     try:
         makes = case.config.prediction
-    except ValueError:
-        yield Finding(
-            "prediction-type",
-            "error",
-            case.entry("prediction_type"),
-            "what the network predicts is not known",
-            f"use one of {', '.join(PREDICTIONS)}",
-        )
+    except ValueError as error:
+        remedy = str(error).partition(": ")[2]
+        what = f"{case.config.name} takes no network of this prediction on these levels"
+        yield Finding("prediction-type", "error", case.entry("prediction_type"), what, remedy)
         return
     if case.walk.levels.kind == "one":  # EDM's network is read under its preconditioning
         return

@@ -82,7 +82,8 @@ PLAIN = Frame()
 
 def kind_of(read: configs.SchedulerConfig) -> str:
     """Return the prediction that a run of a configuration takes; ValueError for one that is not known."""
-    return "eps" if read.preconditioned is not None else read.prediction
+    kind = read.prediction
+    return kind if read.preconditioned is None else "eps"
 
 
 def own_levels(read: configs.SchedulerConfig) -> bool:
