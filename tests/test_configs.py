@@ -522,10 +522,24 @@ def test_walks_that_are_more_than_levels_are_refused_alive_as_from_a_file(name):
             read(scheduler)
 
 
-
 @pytest.mark.parametrize("name", ["DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"])
 def test_times_are_not_dropped_for_levels_of_flow_matching(name):
     """diffusers itself stops there with a TypeError."""
     flow = configs.from_mapping({"_class_name": name, "use_flow_sigmas": True, "prediction_type": "flow_prediction"})
     with pytest.raises(ValueError, match=f"timesteps cannot be passed with flow sigmas: {name} refuses them"):
         configs.layout(flow, timesteps=[900, 500, 100])
+
+
+def test_levels_of_an_inverted_flow_are_those_of_the_state(diffusers):
+    """Mochi's scheduler holds and tells 1 - sigma: its samples begin as noise, whose sigma is 1."""
+    theirs = diffusers.FlowMatchEulerDiscreteScheduler(invert_sigmas=True)
+    theirs.set_timesteps(4)
+    walk = configs.layout(configs.from_mapping(dict(theirs.config) | {"_class_name": type(theirs).__name__}), 4)
+    assert list(walk.told) == theirs.timesteps.tolist()
+    levels = [walk.levels.sigma(s) for s in (*(step.s for step in walk.steps), walk.steps[-1].s_end)]
+    np.testing.assert_allclose(levels, 1 - theirs.sigmas.numpy(), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(walk.grid().sigma[::-1], levels)
+    # A network that is told and predicts otherwise than grids are for.
+    for read in (configs.from_scheduler, grids.from_scheduler):
+        with pytest.raises(ValueError, match="invert_sigmas=True: such a network is told 1 - sigma"):
+            read(theirs)

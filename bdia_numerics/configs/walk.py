@@ -460,11 +460,10 @@ def _flow(config: SchedulerConfig, asked: Passed) -> Walk:
         found = spread(kind, found, n, config)
     found = np.asarray(found, dtype=np.float32)
     told = found * np.float32(length) if asked.times is None else asked.times
-    end = 0.0
-    if config["invert_sigmas"]:
-        found = 1 - found
-        told, end = found * np.float32(length), 1.0
-    ratios = ratios_of(np.asarray([*found, end], dtype=np.float32))
+    if config["invert_sigmas"]:  # the scheduler holds and tells 1 - sigma, rounded, where the state has the noise sigma
+        data = 1 - found
+        told, found = data * np.float32(length), 1 - data
+    ratios = ratios_of(np.asarray([*found, 0.0], dtype=np.float32))
     return _linked(told, ratios, RatioLevels("flow"), told=_twice(told) if config.family.orders == 2 else None)
 
 

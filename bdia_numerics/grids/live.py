@@ -75,6 +75,8 @@ def live(scheduler: Any) -> Live:
         times, sigmas = _points(scheduler, told)
         kind = _kind(scheduler, config, table)
         if kind == "flow":
+            if config.get("invert_sigmas") and sigmas[-1] == 1:
+                raise ValueError(f"invert_sigmas=True: {INVERTED}")
             if sigmas.max() > 1:
                 raise ValueError(f"sigma={sigmas.max():g} exceeds 1, where flow matching begins: {name} cannot run it")
             with np.errstate(divide="ignore"):
@@ -87,6 +89,8 @@ def live(scheduler: Any) -> Live:
         raise ValueError(f"{name} has levels that are not numbers: ask for another number of steps")
     return Live(kind, told, times, begins, ends, table)
 
+
+INVERTED = "such a network is told 1 - sigma and predicts data less noise, which is not read here"
 
 UNREAD = {
     "RePaintScheduler": "it goes back and forth between levels",
