@@ -528,3 +528,18 @@ def test_where_trailing_spacing_changes_nothing_another_remedy_is_named():
         found = finding("start-below-noise", euler | entries, **passed)
         assert (found.where, found.remedy) == (where, remedy)
         assert abs(found.cost.remedied) < abs(found.cost.configured)
+
+
+@pytest.mark.parametrize("entries", [{"_class_name": "EulerDiscreteScheduler"}, FLOW])
+def test_levels_of_ones_own_that_repeat_are_to_be_left_out(entries):
+    for rule in ("repeated-times", "zero-length-slot"):
+        found = finding(rule, entries, sigmas=[0.9, 0.5, 0.5, 0.0])
+        assert found.remedy == "leave out what repeats in sigmas, and an end that the class adds itself"
+        assert "the lowest one" not in found.message
+
+
+def test_a_walk_that_begins_beyond_its_table_does_not_begin_at_its_last_time():
+    """Stable Video Diffusion begins at sigma = 700, where its table ends at 14.6."""
+    found = finding("start-below-noise", CONFIGS / "svd.json", steps=5)
+    assert found.where == "sigma_max=700.0" and found.remedy == "begin at a larger sigma"
+    assert "the first time is t=1.63777, where alpha=0.00143" in found.message

@@ -104,7 +104,9 @@ def repeated_times(case: Case) -> Iterator[Finding]:
                 "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "beta_schedule"
             ),
             f"t={worst:g} is told {times.count(worst)} times, at different levels: times are rounded to the {case.length} of the table",
-            "leave out the other kind of sigmas, or take fewer steps",
+            f"leave out what repeats in {case.passed}, and an end that the class adds itself"
+            if case.passed
+            else "leave out the other kind of sigmas, or take fewer steps",
         )
 
 
@@ -166,7 +168,7 @@ def evaluations(case: Case) -> Iterator[Finding]:
 
 def zero_length(case: Case) -> Iterator[Finding]:
     """Find steps that move nothing: an evaluation wasted, and 0/0 in O-BELM, which divides by the step."""
-    tabled = "set_alpha_to_one" in case.config.values
+    tabled, last = "set_alpha_to_one" in case.config.values, case.walk.steps[-1]
     for step in case.walk.steps:
         if step.s != step.s_end:
             continue
@@ -176,10 +178,12 @@ def zero_length(case: Case) -> Iterator[Finding]:
             "zero-length-slot",
             "error",
             case.entry("steps_offset", "set_alpha_to_one") if tabled else case.entry("final_sigmas_type"),
-            f"the step from t={step.t:g} begins and ends at the same noise level{'' if tabled else ', the lowest one'}: its evaluation is "
-            "wasted, and methods that divide by the step (O-BELM) have 0/0 there",
+            f"the step from t={step.t:g} begins and ends at the same noise level"
+            f"{'' if tabled or step is not last else ', the lowest one'}: its evaluation is wasted, and methods that divide by the step (O-BELM) have 0/0 there",
             "set steps_offset=1, or set_alpha_to_one=True"
             if tabled
+            else f"leave out what repeats in {case.passed}, and an end that the class adds itself"
+            if case.passed
             else "leave out the other kind of sigmas, or use final_sigmas_type='zero' where the class takes it",
             None if better is None else _cost(case.walk, better),
         )
@@ -226,13 +230,20 @@ def start_below_noise(case: Case) -> Iterator[Finding]:
     elif late and better <= first.s and limit:
         where, remedy, better = case.entry(limit), f"leave out {limit}", top
     remedied = measure.shift(better, end, case.walk.levels) if math.isfinite(better) else 0.0
-    place = f"t={first.t:g} of {case.length - 1}" if late else f"t={first.t:g}, the table's last"
+    beyond = first.s > top * (1 + 1e-6)
+    if beyond:
+        where, remedy = case.entry("sigma_max"), "begin at a larger sigma"
+    elif not late:
+        where = case.entry("rescale_betas_zero_snr")
+        remedy = "a network trained with rescale_betas_zero_snr and v-prediction has alpha = 0 there"
+    place = f" of {case.length - 1}" if late else "" if beyond else ", the table's last"
+    alpha = float(case.walk.levels.alpha(first.s))
     yield Finding(
         "start-below-noise",
         "warning" if late else "note",
-        where if late else case.entry("rescale_betas_zero_snr"),
-        f"the first time is {place}, where alpha={float(case.walk.levels.alpha(first.s)):.3g}: N(0, I) lacks that part of the data's mean",
-        remedy if late else "a network trained with rescale_betas_zero_snr and v-prediction has alpha = 0 there",
+        where,
+        f"the first time is t={first.t:g}{place}, where alpha={alpha:.3g}: N(0, I) lacks that part of the data's mean",
+        remedy,
         Cost(
             "error of a mean of one standard deviation (sqrt(n) times that for the average of n elements that share it)",
             measure.shift(first.s, end, case.walk.levels),
