@@ -179,7 +179,8 @@ def zero_length(case: Case) -> Iterator[Finding]:
             "error",
             case.entry("steps_offset", "set_alpha_to_one") if tabled else case.entry("final_sigmas_type"),
             f"the step from t={step.t:g} begins and ends at the same noise level"
-            f"{'' if tabled or step is not last else ', the lowest one'}: its evaluation is wasted, and methods that divide by the step (O-BELM) have 0/0 there",
+            f"{'' if tabled or step is not last else ', the lowest one'}: its evaluation is "
+            "wasted, and methods that divide by the step (O-BELM) have 0/0 there",
             "set steps_offset=1, or set_alpha_to_one=True"
             if tabled
             else f"leave out what repeats in {case.passed}, and an end that the class adds itself"
