@@ -242,6 +242,10 @@ def test_entries_of_compvis_that_are_read(tmp_path):
     read = configs.from_mapping({"model": {"base_learning_rate": 1e-4, "params": LDM | network}, "data": {}})
     assert read == configs.from_mapping(LDM) == configs.from_mapping(LDM | {"mine": 1}, ignore=["mine"])
     assert configs.from_mapping({"linear_end": 0.012})["beta_start"] == 1e-4
+    # Stability's generative-models have their levels, here those of EDM, where CompVis has none.
+    edm = {"network_config": {}, "denoiser_config": {"params": {"scaling_config": {"target": "EDMScaling"}}}}
+    with pytest.raises(ValueError, match=r"denoiser_config=.* is an entry that nothing reads"):
+        configs.from_mapping({"model": {"params": edm}})
     # As OmegaConf reads it, which is what runs these files.
     (tmp_path / "a.yaml").write_text("model:\n  params:\n    linear_start: 1e-4\n", encoding="utf-8")
     assert configs.read(tmp_path / "a.yaml")["beta_start"] == 1e-4

@@ -290,6 +290,7 @@ def _from_ldm(entries: Mapping[str, Any], ignore: Collection[str]) -> dict[str, 
         raise ValueError("config has model but no model.params: pass the YAML of a latent diffusion model")
     for key in params:
         network = key in _LDM_NETWORK or key.endswith(("_config", "_key", "_keys"))
+        network = network and key not in ("denoiser_config", "sampler_config")  # which hold the levels of sgm's models
         if not (key in _LDM or network or key.startswith("_") or key in ignore):
             raise ValueError(_unread(key, params[key], (*_LDM, *_LDM_NETWORK)))
     values = {key: params.get(key, default) for key, default in _LDM.items()}
