@@ -547,3 +547,20 @@ def test_levels_of_an_inverted_flow_are_those_of_the_state(diffusers):
     for read in (configs.from_scheduler, grids.from_scheduler):
         with pytest.raises(ValueError, match="invert_sigmas=True: such a network is told 1 - sigma"):
             read(theirs)
+
+
+def test_a_live_scheduler_whose_times_are_on_a_device(diffusers):
+    """As a pipeline on a GPU leaves them, which no array is made of."""
+
+    class Away:
+        def __init__(self, column):
+            self.cpu = lambda: column
+
+        def __array__(self, *args, **kwargs):
+            raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+    scheduler = diffusers.DDIMScheduler()
+    scheduler.set_timesteps(5)
+    steps = configs.from_scheduler(scheduler).steps
+    scheduler.timesteps, scheduler.alphas_cumprod = Away(scheduler.timesteps), Away(scheduler.alphas_cumprod)
+    assert configs.from_scheduler(scheduler).steps == steps
