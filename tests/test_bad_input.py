@@ -415,6 +415,17 @@ def test_a_float_in_an_exact_run():
     refused(TypeError, ["float64"], lambda: GRID.to(Fraction))
 
 
+@pytest.mark.parametrize("states", [[1.5, 2.0], [1, 2], [np.float32(1), 2]], ids=str)
+def test_an_array_of_objects_that_are_floats(states):
+    z, problem = np.array(states, dtype=object), problems.Gaussian([0.0, 0.0], 1.0)
+    for call in (
+        lambda: solve(BDIA(), model, GRID, z),
+        lambda: problem.flow(z, 0.5, 0.2, VP),
+        lambda: problem.score(z, 0.5, VP),
+    ):
+        refused(TypeError, ["an array of objects that are float", ".astype(float)"], call)
+
+
 def test_a_float_in_an_mpmath_or_symbolic_run():
     grid = EXACT.to(spaces.MPMath(30))
     z = np.array([mpmath.mpf(1), mpmath.mpf(2)])

@@ -166,6 +166,15 @@ def test_a_path_that_cannot_be_is_said_before_the_work(tmp_path, monkeypatch, wo
     assert said.startswith(f"bdia: {words[-1]}=") and ("make it first" in said or "File name too long" in said)
 
 
+@pytest.mark.parametrize(
+    "words", [("datasheet", "bdia", "--html"), ("verify", "--html"), ("verify", "--markdown"), ("explore", "--out")]
+)
+def test_a_page_is_not_written_under_another_kinds_name(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    assert f"{words[-1]}=x.pdf: end its name in ." in at_once(*words, "x.pdf")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_takes_no_files_is_said_before_the_work(monkeypatch, tmp_path):
     def refused(self, *_, **__):
         raise OSError(30, "Read-only file system")

@@ -71,6 +71,18 @@ def test_states_that_a_network_cannot_take(model, z, kind, words):
     refused(kind, words, lambda: solve(BDIA(), model, GRID, z))
 
 
+def test_tensors_without_memory_of_their_own():
+    def run(z):
+        return solve(BDIA(), lambda z, t: z / 3, GRID, z).z
+
+    refused(TypeError, "z is a sparse or nested tensor: pass z.to_dense", lambda: run(torch.eye(3).to_sparse()))
+    refused(
+        TypeError, "z is a sparse or nested", lambda: run(torch.nested.nested_tensor([Z, Z[:1]], layout=torch.jagged))
+    )
+    for transform in (torch.func.vmap(run), torch.func.grad(lambda z: run(z).sum())):
+        refused(TypeError, "z stands in a transform of torch.func: use torch.autograd", lambda f=transform: f(Z))
+
+
 @pytest.mark.parametrize("weights", [torch.float16, torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("states", [torch.float16, torch.float32, torch.float64], ids=str)
 def test_dtypes_of_states_and_weights_may_differ(states, weights):

@@ -40,6 +40,7 @@ tensors = Later("bdia_numerics.torch.tensors")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 Figure = Annotated[Path | None, typer.Option("--figure", metavar="PATH", help="Draw it: .png, .pdf or .svg.")]
 Html = Annotated[Path | None, typer.Option("--html", metavar="PATH", help="Write the page, one file with its figures.")]
+PAGE = (".html", ".htm")
 
 
 def known_solvers() -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, counting, plots, put_json, show_table, site, studies
+from bdia_numerics.cli.options import PAGE, AsJson, counting, plots, put_json, show_table, site, studies
 from bdia_numerics.runs.files import check, write
 from bdia_numerics.spaces.later import Later
 from bdia_numerics.texts import one_of
@@ -123,7 +123,7 @@ def explore(
     site.template.require_pages(asked=True)
     if preset is not None:
         one_of("preset", preset, site.explorer.PRESETS)
-    check("--out", out)
+    check("--out", out, PAGE)
     place = out or Path(mkdtemp(prefix="bdia-")) / "explorer.html"
     write(place, page := site.explorer.render())
     if out is None:

@@ -16,6 +16,7 @@ import typer
 
 from bdia_numerics import grids, names, program, schedules, solvers
 from bdia_numerics.cli.options import (
+    PAGE,
     AsJson,
     Html,
     analysis,
@@ -190,7 +191,7 @@ def show_datasheet(
 ) -> None:
     """Print what is proved of a solver, what its runs show (a few seconds), and where the two differ."""
     site.template.require_pages(html)
-    check("--html", html)
+    check("--html", html, PAGE)
     chosen = names.solver(solver)
     with counting("proving", None if proved_only else sheet.PARTS) as advance:
         found = sheet.datasheet(chosen, measured=not proved_only, progress=lambda part: advance(part[:14]))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, Html, claims, counting, plots, put_json, show_table, site, studies
+from bdia_numerics.cli.options import PAGE, AsJson, Html, claims, counting, plots, put_json, show_table, site, studies
 from bdia_numerics.cli.studies import show_rows
 from bdia_numerics.runs.files import check, write
 from bdia_numerics.texts import refuse
@@ -65,8 +65,8 @@ def verify(
         ),
         (quick and full, "--quick and --full exclude each other: give one"),
     )
-    check("--html", html)
-    check("--markdown", markdown)
+    check("--html", html, PAGE)
+    check("--markdown", markdown, (".md",))
     ids = [name.strip() for part in only or () for name in part.split(",") if name.strip()]
     if only is not None and not ids:
         raise ValueError("--only is empty: give ids like prop-1,eq-33")

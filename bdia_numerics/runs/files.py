@@ -76,8 +76,6 @@ def check(name: str, path: str | Path | None, suffixes: Sequence[str] = ()) -> N
     if path is None:
         return
     path = Path(path)
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise ValueError(f"{name}={path}: end its name in {' or '.join(suffixes)}")
     try:
         folder = Path(os.path.realpath(path)).parent
         refuse(
@@ -90,6 +88,8 @@ def check(name: str, path: str | Path | None, suffixes: Sequence[str] = ()) -> N
             beside = _beside(path.absolute())
             beside.touch(exist_ok=False)
             beside.unlink()
+        if suffixes and path.suffix.lower() not in suffixes:
+            raise ValueError(f"{name}={path}: end its name in {' or '.join(suffixes)}")
     except OSError as error:
         said = f"{str(path)[:60]}..." if len(str(path)) > 80 else str(path)
         raise ValueError(f"{name}={said} cannot be written ({error.strerror}): give another path") from None

@@ -418,7 +418,11 @@ def _of(x: object) -> Space:
     if isinstance(x, np.ndarray) and kind_of(x) == "objects":
         if x.size == 0:
             raise TypeError("an empty object array has no number system: pass at least one state")
-        return _of_elements(x)
+        if hasattr(space := _of_elements(x), "dtype"):  # as a table with columns of several kinds makes them
+            raise TypeError(
+                f"an array of objects that are {space.name} numbers: make them floats with .astype(float), or fractions"
+            )
+        return space
     for accepts, space_of in _REGISTERED:
         if accepts(x):
             space = space_of(x)

@@ -306,9 +306,17 @@ def has_float64(device: torch.device) -> bool:
 
 
 def space_of(x: torch.Tensor) -> Tensors:
-    """Return the number system of a tensor; TypeError unless it holds real floats, all of them."""
+    """Return the number system of a tensor; TypeError unless it holds real floats, all of them, in memory of its own."""
     if hasattr(x, "get_mask"):
         raise TypeError("z is a MaskedTensor, whose mask a run would lose: pass z.get_data(), or z.to_tensor(value)")
+    if x.layout is not torch.strided:
+        raise TypeError("z is a sparse or nested tensor: pass z.to_dense(), or z.to_padded_tensor(0.0)")
+    try:
+        x.untyped_storage()  # where a run sees which tensors share their memory
+    except NotImplementedError:
+        raise TypeError(
+            "z stands in a transform of torch.func: use torch.autograd, or arrays of JAX with its own"
+        ) from None
     return Tensors(x.dtype, x.device)
 
 
