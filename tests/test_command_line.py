@@ -325,6 +325,22 @@ def test_an_option_of_one_value_is_given_once():
     assert "--set='rho' occurs twice" in line(run("lint", "--set", "rho=3", "--set", "rho=5"))
 
 
+def test_a_round_trip_begins_from_noise_of_the_size_of_the_schedule():
+    """EDM's is 80 times that of variance preserving schedules."""
+    import numpy as np
+
+    from bdia_numerics import Heun, grids, names, round_trip, schedules
+
+    found = json.loads(
+        run("roundtrip", "--schedule", "edm", "--grid", "karras", "--steps", "6", "--solver", "heun", "--json").stdout
+    )
+    law, grid = names.distribution("peaks"), grids.karras(schedules.edm(), 6)
+    z = float(grid.sigma[6]) * np.random.default_rng(0).standard_normal((64, 2))
+    trip = round_trip(Heun(), law.model(grid.schedule), grid, z)
+    # alpha = 1 adds 0.0001 to 80.
+    assert [found["error"], found["latent"]] == pytest.approx([trip.error, trip.latent], rel=1e-3)
+
+
 def test_a_claim_that_is_named_twice_counts_once():
     found = run("verify", "--only", "eq-3,eq-3", "--only", "eq-3").stdout
     assert "The paper: 1 formula right" in found

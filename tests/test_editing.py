@@ -21,6 +21,7 @@ from diffusers import EDMEulerScheduler  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from bdia_numerics import ALF, BDIA, DDIM, EDICT, Composed, McCallumFoster, grids, schedules, solve  # noqa: E402
+from bdia_numerics.runs.stepwise import Solution, Status  # noqa: E402
 from bdia_numerics.torch import editing, load  # noqa: E402
 from bdia_numerics.torch.editing import Inversion, drawn, invert, psnr  # noqa: E402
 from bdia_numerics.torch.editing.images import pixels  # noqa: E402
@@ -165,6 +166,19 @@ def test_latents_are_scaled_and_shifted_as_the_pipeline_has_them(make):
     assert torch.allclose(image.float(), shown, rtol=0, atol=1e-5)
 
 
+def test_a_tiny_autoencoder_has_latents_and_no_distribution():
+    from diffusers import AutoencoderTiny
+
+    blocks = {"encoder_block_out_channels": (8, 8, 8), "decoder_block_out_channels": (8, 8, 8)}
+    pipe = tiny.stable()
+    pipe.vae = AutoencoderTiny(**blocks, num_encoder_blocks=(1, 1, 1), num_decoder_blocks=(1, 1, 1)).eval()
+    inv = invert(pipe, tiny.photograph(), words(1), steps=3)
+    with torch.no_grad():
+        expected = pipe.vae.encode(2 * tiny.photograph()[None].float() - 1).latents
+    assert torch.allclose(inv.data.float(), expected, rtol=0, atol=1e-6)
+    assert torch.equal(inv.reconstruct().latents.float(), inv.data.float())
+
+
 def test_the_network_is_told_no_time_before_the_first():
     told = []
     inv = invert(tiny.unconditional(), tiny.photograph(16), steps=4)
@@ -240,6 +254,15 @@ def test_several_images_are_inverted_together(digit):
     network, x = digit
     inv = invert(network, [x, x.flip(-1)], labels=[3, 3], steps=6)
     assert inv.report(repeats=False).differing == 0 and inv.edit(labels=8).images.shape == (2, 1, 28, 28)
+
+
+def test_a_report_of_images_with_a_negative_prompt_each(tmp_path):
+    pipe = tiny.stable()
+    tokenizer, encoder = tiny.reader(tmp_path)
+    pipe.register_modules(tokenizer=tokenizer, text_encoder=encoder)
+    inv = invert(pipe, [PHOTO, PHOTO.flip(-1)], ["a cat", "a dog"], steps=2, negative_prompt=["b", "c"])
+    report = inv.report()
+    assert report.differing == 0 and "the same call" in report.repeatability.probes
 
 
 @pytest.mark.filterwarnings("ignore:the state has a batch of 2, this run one of 4")
@@ -335,6 +358,12 @@ def test_a_part_of_the_run_keeps_more(digit):
     assert distances[0] < distances[1] / 4
 
 
+def test_one_step_of_two_registers_edits_nothing_and_says_so(digit):
+    inv = invert(*digit, labels=3, steps=4, strength=0.25)
+    with pytest.warns(UserWarning, match="the way back evaluates nothing.*: no prompt changes the image, take more"):
+        assert inv.edit(labels=8).nfe == 0
+
+
 def test_the_distance_of_latents_is_known_to_what_is_said():
     """On Gaussian data, whose flow is a scaling."""
     schedule, variance = schedules.ddpm_linear(), 0.25
@@ -366,6 +395,9 @@ def test_psnr_outside_a_mask():
     assert psnr(image, source, mask) == np.inf
     with pytest.raises(ValueError, match="mask is 2x2, the image 4x4"):
         psnr(image, source, np.zeros((2, 2), np.uint8))
+    with pytest.raises(ValueError, match=r"mask has values up to 0.0039, and nothing is inside it: .* 255"):
+        psnr(image, source, mask // 255)
+    assert psnr(image, source, 0 * mask) == psnr(image, source)
     with pytest.raises(ValueError, match="mask has 2 images, and the source 1: pass one for all"):
         psnr(image, source, [mask, mask])
     with pytest.raises(ValueError, match=r"image has shape \(2, 3, 4, 4\), the source \(1, 3, 4, 4\)"):
@@ -418,15 +450,33 @@ def test_a_file_goes_on_where_the_inversion_stands(fresh, tmp_path):
     with pytest.raises(ValueError, match="there is not a folder"):
         inv.save(tmp_path / "nowhere" / "x.safetensors")
     whole = path.read_bytes()
-    path.write_bytes(whole.replace(b'\\"given\\"', b'\\"taken\\"', 1))
-    with pytest.raises(ValueError, match="holds a part of an inversion, without 'given'"):
+    for damaged in (
+        whole[:-1] + bytes([whole[-1] ^ 1]),  # a bit of a tensor
+        whole.replace(b'\\"guidance\\": 7', b'\\"guidance\\": 5', 1),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="is damaged, its parts are not those that were saved"):
+            Inversion.load(path, pipe)
+    path.write_bytes(whole.replace(b'\\"checksum\\"', b'\\"checknum\\"', 1))
+    with pytest.raises(ValueError, match="holds a part of an inversion, without 'checksum'"):
         Inversion.load(path, pipe)
     path.write_bytes(whole[:100])
     with pytest.raises(ValueError, match="holds no inversion"):
         Inversion.load(path, pipe)
 
 
-def test_pictures_are_read_as_they_are_shown(tmp_path):
+def test_a_file_knows_complex_weights(tmp_path):
+    pipe, path = tiny.unconditional(), tmp_path / "x.safetensors"
+    phase = torch.nn.Parameter(torch.randn(20, dtype=torch.complex64))
+    pipe.unet.conv_out.register_parameter("phase", phase)
+    invert(pipe, tiny.photograph(16), steps=2).save(path)
+    assert Inversion.load(path, pipe).exact
+    phase.data[-1] = phase.data[-1].conj()  # the imaginary part alone, behind the values that are read themselves
+    with pytest.raises(ValueError, match="made with other weights"):
+        Inversion.load(path, pipe)
+
+
+def test_pictures_are_read_as_they_are_shown(tmp_path, monkeypatch):
     """Bytes in tensors are bytes, transparency is no grey, and what a camera noted of its position is heeded."""
     x = tiny.array(tiny.photograph())
     exif = Image.Exif()
@@ -438,6 +488,20 @@ def test_pictures_are_read_as_they_are_shown(tmp_path):
         )
     with pytest.raises(ValueError, match="image has 2 channels: pass an image of 1"):
         pixels("image", x[..., :2], 1)
+    grey = pixels("image", x, 1)
+    assert (
+        float((255 * grey - 255 * pixels("image", Image.fromarray(x), 1)).abs().max()) <= 0.51
+    )  # as a picture's bytes
+    assert float(pixels("image", torch.ones(3, 9, 9), 1).max()) == 1
+    cut = Image.fromarray(np.dstack([x, np.full(x.shape[:2], 255, np.uint8)]))
+    assert torch.equal(pixels("image", cut, 3), pixels("image", x, 3))
+    cut.putpixel((0, 0), (9, 9, 9, 0))
+    for given in (cut, cut.convert("LA")):
+        with pytest.raises(ValueError, match="image has transparent parts: lay it on a background"):
+            pixels("image", given, 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ValueError, match=r"image='.*x.png' has more pixels than a network can take"):
+        pixels("image", tmp_path / "x.png", 3)
 
 
 def missing(pipe, part):
@@ -590,6 +654,26 @@ def test_the_command_edits_a_digit_without_arguments(tmp_path, monkeypatch):
     assert "  reconstruction: all 784 elements of the latents are equal" in lines
 
 
+def test_an_edit_that_is_not_finite_is_no_image(digit, monkeypatch, tmp_path):
+    def failing(inv, *, labels):
+        return inv._run(inv.kept, labels, 1e30)
+
+    class White:
+        def back(self, setting, kept, condition, guidance):
+            setting.evaluations += 1
+            return Solution(torch.full_like(kept.z, torch.inf), None, 1, Status(False, 1, "z"))
+
+    edit = replace(invert(*digit, labels=3, steps=4), way=White()).reconstruct()
+    assert edit.images.isnan().all()
+    with pytest.raises(ValueError, match="no image came back, register z is not finite after slot i=1: take"):
+        edit.pil()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Inversion, "edit", failing)
+    found = invoked("--steps", 4)
+    assert found.exit_code == 1 and "edit 1: is not finite" in found.stdout
+    assert "the classifier reads 3, 3, nothing, nothing" in found.stdout
+
+
 def test_the_words_of_a_sheet_lie_apart():
     from figure_checks import faults
 
@@ -609,7 +693,7 @@ def test_the_words_of_a_sheet_lie_apart():
     ("words", "said"),
     [
         (["nowhere"], "IMAGE is missing"),
-        (["nowhere", "x.png"], "source='nowhere' cannot be loaded as a pipeline"),
+        (["nowhere", "x.png"], "PIPELINE='nowhere' cannot be loaded as a pipeline"),
         (["--figure", "x.gif"], "end its name"),
         (["--save", "x.npz"], "end its name"),
         (["--source-prompt", "three"], "--source-prompt=three is not a whole number"),
@@ -681,4 +765,11 @@ def test_the_command_edits_a_photograph_through_folders_of_a_pipeline_and_a_cont
         one, other = again.edit(["a cat", "a dog"], batched=True)
     assert not torch.equal(one.latents, other.latents)
     absent = invoked("pipeline", "photo.png", "--controlnet", "nowhere")
-    assert absent.exit_code == 2 and "source='nowhere' cannot be loaded" in absent.stderr
+    assert absent.exit_code == 2 and "PIPELINE='nowhere' cannot be loaded" in absent.stderr
+
+
+def test_a_prompt_is_a_line_of_its_file(tmp_path):
+    from bdia_numerics.torch.editing.pipelines import read_prompts
+
+    (tmp_path / "x.txt").write_bytes("\ufeffa cat\u2028asleep\r\n\n dogs \n".encode())
+    assert read_prompts(tmp_path / "x.txt") == ["a cat\u2028asleep", "dogs"]

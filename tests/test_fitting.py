@@ -11,6 +11,7 @@ from bdia_numerics import (
     IIADDIM,
     IIAEDM,
     Heun,
+    encode,
     fit,
     grids,
     invertibility,
@@ -169,6 +170,10 @@ def test_a_fitted_solver_is_frozen_known_by_its_values_and_runs_in_every_system(
     assert np.array_equal(solve(one, model, TEN[0:4], part.state).z, solve(one, model, TEN, BATCH).z)
     with pytest.raises(ValueError, match="of 10 slots, and this grid has 5: fit again"):
         solve(one, model, grids.uniform(VP, 5), BATCH)
+    for run, grid in ((solve, grids.quadratic(VP, 10)), (encode, TEN)):  # it encodes on the reversed grid
+        with pytest.raises(ValueError, match=r"are those of a grid from t=.* of other times: fit again, or encode by"):
+            run(one, model, grid, BATCH)
+    assert encode(one, model, TEN, BATCH, "ddim").status.ok
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,9 @@ def test_bad_input(values, says):
 
 def test_figures(found):
     assert len(curves(found, "error").axes) == 2
-    assert len(table(found, "frechet").axes[0].texts) == 4
+    whole, without = (table(part, "frechet").axes[0] for part in (found, found.sel(gamma=[0.5, 1.0])))
+    assert len(whole.texts) == 4 and "x" in whole.texts[0].get_text() and "DDIM" in whole.get_title()
+    assert without.get_title() == "best gamma" and {text.get_text() for text in without.texts} <= {"0.5", "1"}
     assert [a.get_ylabel() for a in last_slot(found, found).axes] == [
         "Frechet distance of moments",
         "rms distance to the exact flow",

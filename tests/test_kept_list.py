@@ -1,6 +1,7 @@
 """The table of `bdia list` is kept for one state of the code, and never shown for another."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -46,6 +47,12 @@ def test_a_damaged_file_is_made_anew(kept, damage):
 def test_a_change_of_the_code_is_seen(kept, monkeypatch):
     _, first, made = kept
     monkeypatch.setattr(solvers, "fingerprint", lambda folder, suffix: "another")
+    assert solvers.rows_of_all() != first and len(made) == 2 * len(first)
+
+
+def test_a_table_without_docstrings_is_another(kept, monkeypatch):
+    _, first, made = kept
+    monkeypatch.setattr(solvers.sys, "flags", SimpleNamespace(optimize=2))
     assert solvers.rows_of_all() != first and len(made) == 2 * len(first)
 
 

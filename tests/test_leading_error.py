@@ -1,7 +1,9 @@
 """Leading coefficients of global errors: against runs, and against the symbolic principal terms on a linear problem."""
 
 from fractions import Fraction
+from types import SimpleNamespace
 
+import mpmath as mp
 import numpy as np
 import pytest
 
@@ -22,10 +24,19 @@ from bdia_numerics import (
     solve,
 )
 from bdia_numerics.analysis import leading_error, symbolic_order
+from bdia_numerics.analysis.measurement.leading_error import Window
 
 HALF = Fraction(1, 2)
 PAIR = problems.GaussianMixture([0.25, 0.75], [[-1.0], [1.0]], [0.25, 0.0625])
 VP, EDM = schedules.vp_linear(), schedules.edm()
+
+
+def test_the_mode_that_alternates_is_told_from_one_that_falls_off_slowly():
+    """Eigenvalues 1, -1 and -9/10: the left eigenvector of -1 is (-1/2, 1/2, -1) up to a factor."""
+    with mp.workdps(50):
+        matrix = np.array([[0, 1, 0], [1, 0, mp.mpf(1) / 5], [0, 0, mp.mpf(-9) / 10]], dtype=object)
+        left, right = Window._swing(SimpleNamespace(epsilon=mp.mpf(10) ** -12, output=1), matrix)
+        assert max(abs(right - [-1, 1, 0])) < 1e-30 and max(abs(left - np.array([-1, 1, -2]) / mp.mpf(2))) < 1e-30
 
 
 def ratios(solver, schedule, law, z, times, found, counts):

@@ -1,6 +1,7 @@
 """Studies of the shipped network: the table of solvers, and round-trip editing."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,8 +48,11 @@ def test_a_table_at_equal_evaluations():
     # What was not measured is not a number, and least of all 0; the table has no text for it, and says why.
     assert failed["status"] != "ok" and np.isnan([failed[k] for k in ("frechet", "distance", "recognised")]).all()
     caption, heads, rows = table(NETWORK_TABLE, found)
-    assert caption.startswith("10 samples; as many training images are ")
+    assert caption.startswith("10 samples; as many training images, 1,000 at most, are ")
     assert dict(zip(heads, rows[3], strict=True))["Frechet"] == "" and rows[3][-1] == failed["status"]
+    config = replace(config, solvers=("BDIA3",), grids=("trailing",), evaluations=(12, 14), paired=0)
+    few, enough = records(NETWORK_TABLE, run(NETWORK_TABLE, config))
+    assert few["status"] == "12 evaluations pay for no step" and enough["nfe"] == 14, "its start takes nine more"
 
 
 def test_edits_return_and_change():

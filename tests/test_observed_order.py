@@ -28,6 +28,17 @@ def test_fit_finds_the_order_of_a_known_law(order, correction):
     assert abs(fit.order - order) <= fit.half_width < 0.15
 
 
+def test_slopes_whose_change_halves_with_each_octave_are_of_one_order():
+    n = 6 * 2 ** (np.arange(9) / 2)
+    fit = fit_order(n, n**-2.0 * (1 + 6 / n))  # in the finest octave they change by 0.07, by 0.11 in the one before
+    assert fit.asymptotic and abs(fit.order - 2) < fit.half_width
+
+
+def test_a_level_that_overflows_is_not_usable():
+    ladder = Ladder(None, range(1), [8, 16, 32], [[np.inf], [1.0], [0.1]], [0.0, 1e-9, 1e-9])
+    assert ladder.usable() == [1, 2]
+
+
 @pytest.mark.parametrize(("correction", "first"), [(3.5, 0), (5.0, 1), (7.0, 2)])
 def test_on_random_grids_coarse_levels_are_left_out_until_the_correction_is_small(correction, first):
     """Levels begin with 8, 12, 16: the correction c/n is to be below a half at the first that counts."""

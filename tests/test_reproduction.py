@@ -405,7 +405,7 @@ REFUSED = {
     "cut short": "bad.npz' is not read .File is not a zip file",
     "none": "--images=0: give 1 or more",
     "columns": "have 2 columns, and the reference 4: take both from one network",
-    "weights": "gone.ckpt': there is no such file",
+    "weights": "--weights='gone.ckpt': there is no such file",
     "gone": "gone.npz' is not read .there is no such file",
     "few": "images=2 are too few for a covariance of 2 features: take 3 or more",
     "integers": "are of torch.uint8: return floats",
@@ -457,11 +457,21 @@ def test_a_figure_refuses_the_options_of_tables(option):
     [
         ({"images": 10**7}, "images=10000000: give 1 to 1000000"),
         ({"table": "table-1", "variants": ("",), "prompts": "a.txt", "ema": False}, "ema=False: a folder of Stable"),
+        (
+            {"table": "table-1", "variants": ("",), "prompts": "a.txt", "steps": ()},
+            "weights='': table-1 needs a Stable",
+        ),
     ],
 )
 def test_configurations_that_mean_nothing_are_refused(home, changes, words):
     with pytest.raises(ValueError, match=words):
         ReproductionConfig(**{"steps": (10,), **changes})
+
+
+def test_a_folder_is_read_for_its_digest_once_it_is_known_to_hold_a_model(home, monkeypatch):
+    monkeypatch.setattr("bdia_numerics.studies.given.fingerprint", lambda folder: pytest.fail("all files are read"))
+    found = bdia("reproduce", "table-2:quad", "--weights", home)
+    assert "holds no diffusers model" in found.stderr
 
 
 def test_names_of_the_hub_are_not_paths(home):

@@ -86,6 +86,12 @@ def test_what_is_in_no_system(x):
         spaces.of(x)
 
 
+def test_a_tensor_names_the_module_that_registers_tensors():
+    tensor = type("Tensor", (), {"__module__": "torch.nn"})()
+    with pytest.raises(TypeError, match=r"a Tensor is in no number system yet: import bdia_numerics\.torch"):
+        spaces.of(tensor)
+
+
 def test_an_array_that_mixes_systems_is_refused():
     for mixed in ([Fraction(1, 2), 0.5], [mpmath.mpf(1), Fraction(1)], [sympy.Symbol("x"), 0.5]):
         with pytest.raises(TypeError, match=r"mixes .* with .*: give all its elements in one system"):

@@ -1,11 +1,12 @@
 """A study's dataset: every value in its place, missing cells marked, and what made it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bdia_numerics.studies import Study, Variable, run
+from bdia_numerics.studies.records import table
 from bdia_numerics.studies.study import assemble, cells
 
 
@@ -61,3 +62,18 @@ def test_provenance():
     assert json.loads(attrs["config"]) == {"steps": [5], "seed": 3}
     assert attrs["seed"] == 3
     assert set(json.loads(attrs["versions"])) >= {"numpy", "bdia_numerics", "python"}
+
+
+def test_a_median_over_seeds_counts_the_runs_that_failed():
+    errors = {"two of three": (1.0, 2.0, np.nan), "one of three": (1.0, np.nan, np.nan), "none": (np.nan,) * 3}
+    study = replace(
+        STUDY,
+        dims=lambda config: {"solver": (*errors, "not run"), "seed": (0, 1, 2)},
+        compute=lambda config, cell: {"error": errors[cell["solver"]][cell["seed"]]},
+        wanted=lambda config, cell: cell["solver"] in errors,
+        variables={"error": Variable("error")},
+        inner=lambda config: {},
+    )
+    title, heads, rows = table(study, run(study))
+    assert title == "error, median over 3 seeds" and heads == ["solver", "error"]
+    assert rows == [["two of three", "2.0"], ["one of three", "inf"], ["none", "nan"]]

@@ -93,6 +93,10 @@ def test_evaluations_in_place_of_steps():
     assert found["slots"].sel(budget=8).squeeze().values.tolist() == [8, 4, 4]
     assert np.isnan(found["nfe"].sel(budget=1, solver="EDICT")).all(), "one evaluation pays for no step"
     assert (found["nfe"].sel(budget=8) <= 8).all()
+    # The start of the third makes three states by RK4.
+    found = run(SWEEP, SweepConfig(solvers=("BDIA", "ALF", "BDIA3"), nfe=(12, 16), states=4, t_min="0.1"))
+    assert found["nfe"].values.squeeze().tolist() == [[12, 16], [12, 16], [pytest.approx(np.nan, nan_ok=True), 16]]
+    assert found["slots"].sel(budget=16).squeeze().values.tolist() == [16, 15, 7]
 
 
 def test_what_has_no_way_back_says_so_and_keeps_its_error():
@@ -342,3 +346,28 @@ def test_a_worker_with_another_source_is_refused(own, tmp_path):
     task._unpacked.cache_clear()
     with pytest.raises(RuntimeError, match=r'has other source, own_solver="[0-9a-f]{16}", but null there'):
         task.work(task.packed(job), [cell])
+
+
+def test_a_figure_marks_where_most_seeds_failed():
+    pytest.importorskip("matplotlib", reason="needs the extra plot")
+    from bdia_numerics.plots.orders import sweep
+
+    found = run(SWEEP, SweepConfig(solvers=("DDIM",), steps=(4, 8), seeds=(0, 1, 2), states=2)).load()
+    found["error"].loc[{"steps": 8, "seed": [0, 1]}] = np.nan
+    marks = [line.get_xdata().tolist() for line in sweep(found).axes[0].lines if line.get_gid() == "missing"]
+    assert marks == [[8]]
+
+
+def test_a_module_may_have_a_parameter_in_its_name(tmp_path, monkeypatch):
+    (tmp_path / "gamma_of_mine.py").write_text("from bdia_numerics import BDIA as Own\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    config = STUDIES["roundtrip"].config(
+        solvers=("gamma_of_mine:Own", "BDIA"),
+        gammas=(0.5, 1.0),
+        steps=(4,),
+        dtypes=("float64",),
+        ends=("noise",),
+        states=2,
+    )
+    found = run(STUDIES["roundtrip"], config)["distance"].values.squeeze()
+    assert found[0].tolist() == found[1].tolist() and found[0, 0] != found[0, 1]

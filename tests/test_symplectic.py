@@ -195,6 +195,15 @@ def test_probes_estimate_the_norm_of_the_curl():
     assert analysis.asymmetry(EXACT, Z, 0.5).relative < DIFFERENCES
 
 
+def test_the_standard_error_of_probes_is_their_spread():
+    rng = np.random.default_rng(4)
+    found = [
+        analysis.asymmetry(lambda z, t: z @ W.T, Z, 0.5, jvp=lambda z, t, v: v @ W.T, probes=40, rng=rng)
+        for _ in range(150)
+    ]
+    assert np.std([x.norm for x in found]) == pytest.approx(np.mean([x.standard_error for x in found]), rel=0.15)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [

@@ -111,6 +111,26 @@ def test_gradients_of_the_way_back(name):
         assert a is not None and float((a - b).abs().max()) < 2e4 * EPS * float(a.abs().max())
 
 
+@pytest.mark.parametrize("name", ["BDIA", "ALF"])
+def test_gradients_where_registers_are_equal(name):
+    """At zero all registers of an odd model are zero, and the result is still one of them."""
+    from dataclasses import replace
+
+    def odd(z, t):
+        return torch.tanh(z) / 2
+
+    solver, z = SOLVERS[name](), torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
+    end = plain_solve(solver, odd, GRID, z.detach()).state
+    given = {r: x.detach().clone().requires_grad_() for r, x in end.registers.items()}
+    for runs, leaves, begin in (
+        ((plain_solve, gradients.solve), [z], z),
+        ((plain_invert, gradients.invert), [*given.values()], replace(end, registers=given)),
+    ):
+        found = [torch.autograd.grad(loss(run(solver, odd, GRID, begin).z), leaves, allow_unused=True) for run in runs]
+        for a, b in zip(*found, strict=True):
+            assert torch.allclose(torch.zeros_like(b) if a is None else a, b, rtol=1e-10, atol=1e-10)
+
+
 def test_every_register_carries_the_gradient():
     solver, network, z = EDICT(), Small(), state()
     out = []
@@ -253,6 +273,13 @@ def test_a_network_that_was_built_without_gradients_records_them_here():
     expected = plain_solve(BDIA(), lambda x, t: network(x, t / 2), GRID, z)
     a, b = (torch.autograd.grad(loss(x.z), (z, *network.parameters())) for x in (found, expected))
     assert all(torch.allclose(x, y, rtol=1e-10, atol=0) for x, y in zip(a, b, strict=True))
+
+
+def test_a_frozen_parameter_may_be_named():
+    network, z = Small(), state()
+    network.weight.requires_grad_(False)
+    loss(gradients.solve(BDIA(), network, GRID, z, parameters=network.parameters()).z).backward()
+    assert network.weight.grad is None and network.bias.grad is not None
 
 
 def test_tensors_that_were_not_named_are_refused():

@@ -200,7 +200,7 @@ def check(
     def register(function: Callable[..., Found]) -> Callable[..., Found]:
         for name in ids:
             if name in _CHECKS:
-                if _CHECKS[name].run.__code__.co_filename == function.__code__.co_filename:
+                if len({Path(f.__code__.co_filename).resolve() for f in (_CHECKS[name].run, function)}) == 1:
                     return function  # a file of proofs/ that pytest imports as well
                 raise ValueError(f"claim {name!r} has two checks")
             _CHECKS[name] = Check(ids, verdict, function, mutants, slow, extra, shows or {})

@@ -134,7 +134,8 @@ def edit(
     if plots.available():
         _draw(rows, found, figure)
     say(found, _lines, as_json)
-    raise typer.Exit(int(any(row["status"] != "ok" for _, row in rows[:1])))
+    first = rows[0][1]
+    raise typer.Exit(int(first["status"] != "ok" or any(value != value for value in first["psnr"])))
 
 
 def _read(labelled: bool, source: str | None, wanted: list[str]) -> tuple[Any, list[Any]]:
@@ -203,7 +204,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     ends = f"{found['source']!r} to {', '.join(map(repr, found['wanted'])) or 'itself'}"
     lines = [f"{found['pipeline']}: {ends}, {found['steps']} steps, guidance {found['guidance']:g}, {found['dtype']}"]
     for row in found["methods"]:
-        read = [] if row["read"] is None else [f"the classifier reads {', '.join(map(str, row['read']))}"]
+        words = ("nothing" if digit < 0 else str(digit) for digit in row["read"] or ())
+        read = [] if row["read"] is None else [f"the classifier reads {', '.join(words)}"]
         lines += [row["solver"], *(f"  {line}" for line in [*row["lines"], *read])]
     if "sheet" in found:
         lines.append(f"sheet: {found['sheet']}")

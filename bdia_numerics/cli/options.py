@@ -146,7 +146,8 @@ class Command(TyperCommand):
                 real(option, value)
         _RUNNING.set(ctx.command_path.partition(" ")[2])
         long = (option for param in ctx.command.params for option in param.opts if option.startswith("--"))
-        _OPTIONS.set({option[2:].replace("-", "_"): option for option in long})
+        sources = [("source", word) for name, word in _SOURCES.items() if name in ctx.params]
+        _OPTIONS.set(dict(sources) | {option[2:].replace("-", "_"): option for option in long})
         if not ctx.params.get("as_json"):
             return super().invoke(ctx)
         _RESULTS.set(sys.stdout)
@@ -154,6 +155,8 @@ class Command(TyperCommand):
             return super().invoke(ctx)
 
 
+_SOURCES = {"path": "PATH", "pipeline": "PIPELINE", "weights": "--weights"}
+"""What names a network, by the name of the parameter; in messages of the library it is `source`."""
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 

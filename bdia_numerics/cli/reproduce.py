@@ -121,8 +121,9 @@ def reproduce(
     if table == "figure-1":
         _draw_figure_1(config, out or Path("results"))
         return
-    config = replace(config, digests=given.digests(config))
+    # Before files are read for their digests, which are all of a wrong folder.
     config = replace(config, data=study.data_of(config))
+    config = replace(config, digests=given.digests(config))
     config = replace(config, steps=wholes("--steps", steps) if steps else ())
     given.checked(config)
     folder = out or Path("results") / f"{table.replace(':', '-')}-{config.data}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -60,7 +61,10 @@ def _run(
     solver: Any, law: Any, schedule: Any, grid: Any, dtype: str, bits: int, seed: int, exact: bool, inversion: str
 ) -> dict[str, Any]:
     derived, method, model = runs.solving.DERIVED, runs.inversion.named(inversion), law.model(schedule)
-    z = np.random.default_rng(seed).standard_normal((STATES, law.dimension)).astype(dtype)
+    size = round(
+        math.hypot(grid.alpha[grid.n], grid.sigma[grid.n]), 12
+    )  # 1 of variance preserving levels, but for rounding
+    z = (size * np.random.default_rng(seed).standard_normal((STATES, law.dimension))).astype(dtype)
     options = names.options_of(solver)
     head = {"solver": type(solver).__name__, "parameters": options, "steps": grid.n, "dtype": dtype, "exact": exact}
     if exact:

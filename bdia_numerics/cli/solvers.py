@@ -120,7 +120,7 @@ def rows_of_all() -> list[dict[str, Any]]:
     versions that they were made with: a file that is damaged, or from before a change, is made anew. A folder that is not there
     or cannot be written costs the time alone.
     """
-    made_with = (sys.version, *map(version, ("numpy", "sympy", "mpmath")))
+    made_with = (sys.version, sys.flags.optimize, *map(version, ("numpy", "sympy", "mpmath")))
     code = fingerprint(Path(__file__).parents[1], ".py") + json.dumps(made_with)
     with suppress(OSError, RuntimeError, ValueError):  # no file, no home, not a text
         mark, text = _kept().read_text(encoding="utf-8").split("\n", 1)

@@ -113,9 +113,10 @@ def draw_samples(
     numbers = asdict(result)
     images = numbers.pop("images")
     notes = [note for note in loaded.notes if note not in loaded.altered]
+    recognised = loaded.recognised(images, given) if result.status == "ok" else None
     found = {
         "network": path or "mnist", "solver": names.written(chosen), "steps": steps, "spacing": spacing, "dtype": dtype, "device": device,
-        "guidance": guidance, "labels": given, "seed": seed, **numbers, "recognised": loaded.recognised(images, given),
+        "guidance": guidance, "labels": given, "seed": seed, **numbers, "recognised": recognised,
         "warnings": [*loaded.altered, *doubts], "notes": notes if plots.available() else [*notes, plots.MISSING],
     }  # fmt: skip
     if found["status"] == "ok" and plots.available():

@@ -83,10 +83,11 @@ def table(found: Dataset, what: str = "error") -> Figure:
 
 
 def fill(found: Dataset, ax: Any, what: str = "error") -> None:
-    """Draw the best gamma of each grid and number of steps, with DDIM's measure over its own; in colour by that ratio."""
+    """Draw the best gamma of each grid and number of steps, with DDIM's measure over its own, in colour by that ratio, if it was run."""
     part, rows, columns = of_bdia(found), found["grid"].values, found["steps"].values
     least = part[what].min("gamma")
-    ddim = part[what].sel(gamma=0) if 0 in part["gamma"] else least
+    compared = 0 in part["gamma"]
+    ddim = part[what].sel(gamma=0) if compared else least
     with np.errstate(invalid="ignore"):  # where both are infinitely far
         gains = (ddim / least).transpose("grid", "steps").values
     image = ax.imshow(np.log10(gains), cmap="cividis", aspect="auto")
@@ -94,10 +95,11 @@ def fill(found: Dataset, ax: Any, what: str = "error") -> None:
         here, gain = part.sel(grid=rows[row], steps=columns[column]), gains[row, column]
         light = image.norm(np.log10(gain)) > 0.5
         failed = not np.isfinite(gain)
-        text = "failed" if failed else f"{best(here, what):g}\n{gain:.1f}x"
+        text = "failed" if failed else f"{best(here, what):g}" + f"\n{gain:.1f}x" * compared
         look: dict[str, Any] = {"ha": "center", "va": "center", "color": "black" if light or failed else "white"}
         ax.text(column, row, text, gid="missing" if failed else None, **look)
     ax.set(xticks=range(len(columns)), xticklabels=columns, yticks=range(len(rows)), yticklabels=rows)
-    ax.set(xlabel="steps", title="best gamma, and how much better than DDIM")
+    ax.set(xlabel="steps", title="best gamma" + ", and how much better than DDIM" * compared)
     ax.grid(visible=False)
-    ax.figure.colorbar(image, ax=ax, label="log10 of the gain")
+    if compared:
+        ax.figure.colorbar(image, ax=ax, label="log10 of the gain")

@@ -14,7 +14,7 @@ from bdia_numerics.analysis import ObservedOrder
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.plots.style import COLUMN, PAGE, Panel, canvas, draw, error_ticks, line, looks, plain_ticks, styled
 from bdia_numerics.studies.convergence import orders as observed
-from bdia_numerics.studies.study import Dataset
+from bdia_numerics.studies.study import Dataset, over_seeds
 
 
 def of_study(found: Dataset) -> Figure:
@@ -91,11 +91,11 @@ def work_precision(found: Dataset) -> Figure:
 def sweep(found: Dataset) -> Figure:
     """Draw a dataset of the study "sweep": errors of samples and of latents against evaluations, a row a problem, grid, schedule and dtype.
 
-    Where there are several seeds, the line is their median.
+    Where there are several seeds, the line is their median, to which a run without a finite error counts as farther off than all others.
     """
     rows = [d for d in ("problem", "schedule", "grid", "dtype") if d in found.dims]
     varying = [d for d in rows if found.sizes[d] > 1]
-    numbers = found[["error", "latent_distance", "nfe"]].median("seed")
+    numbers = over_seeds(found[["error", "latent_distance"]]).assign(nfe=found["nfe"].max("seed"))
     panels = []
     for place in itertools.product(*(found[d].values for d in rows)):
         part = numbers.sel(dict(zip(rows, place, strict=True)))

@@ -27,23 +27,38 @@ __all__ = ["Fit", "PerSlot", "fit", "fit_slots"]
 class PerSlot:
     """A parameter with a value for every slot of a grid: values[i-1] from t_i to t_{i-1}.
 
+    Attributes
+    ----------
+    values
+        One for each slot.
+    times
+        t_0, ..., t_N of the grid; without them the values are for any grid of so many slots.
+
     Raises
     ------
     ValueError
-        When called with a slot of a grid of another number of slots.
+        When called with a slot of a grid of another number of slots, or of other times, as of the reversed grid.
     """
 
     values: tuple[Fraction, ...]
+    times: tuple[float, ...] = ()
 
     def __repr__(self) -> str:
         return f"PerSlot({len(self.values)} values, {float(min(self.values)):.3g} to {float(max(self.values)):.3g})"
 
     def __call__(self, slot: Slot) -> Fraction:
         """Return the value of a slot."""
-        n = slot.grid.entire.n
-        if n != len(self.values):
+        grid = slot.grid.entire
+        if grid.n != len(self.values):
             raise ValueError(
-                f"the coefficients are those of {len(self.values)} slots, and this grid has {n}: fit again"
+                f"the coefficients are those of {len(self.values)} slots, and this grid has {grid.n}: fit again"
+            )
+        times = [] if not isinstance(grid, Grid) or grid.space.symbolic else [float(t) for t in grid.t]
+        # Another number system may round a time otherwise.
+        if times and self.times and not np.allclose(times, self.times, rtol=1e-9, atol=1e-12):
+            raise ValueError(
+                f"the coefficients are those of a grid from t={self.times[-1]:g} to {self.times[0]:g} of other times: fit again, "
+                "or encode by a method, such as 'ddim'"
             )
         return self.values[slot.i - 1]
 
@@ -206,7 +221,8 @@ def fit_slots(
         asked.known.clear()
         if callback is not None:
             callback(i)
-    made = replace(solver, **{name: PerSlot(tuple(values)) for name, values in table.items()})
+    times = tuple(float(t) for t in grid.entire.t)
+    made = replace(solver, **{name: PerSlot(tuple(values), times) for name, values in table.items()})
     return Fit(made, mse, base_mse, asked.nfe)
 
 

@@ -106,6 +106,10 @@ class ReproductionConfig:
                 bool(self.prompts) and not self.ema,
                 "ema=False: a folder of Stable Diffusion has one set of weights, leave it out",
             ),
+            (
+                bool(self.prompts) and not self.weights,
+                "weights='': table-1 needs a Stable Diffusion, give its folder or hub name",
+            ),
             (self.batch < 1 or self.piece < 1, f"batch={self.batch} piece={self.piece}: give 1 or more"),
         )
         odd = sorted(set(self.steps) - set(own[data]))
@@ -158,9 +162,11 @@ def network(config: ReproductionConfig) -> Any:
 
 
 def _same_files(config: ReproductionConfig) -> None:
-    for name, wanted, found in zip(FILES, config.digests, digests(config), strict=False):
+    for name, wanted in zip(FILES, config.digests, strict=False):
         text = getattr(config, name)
-        refuse((wanted != found, f"{name}={text!r} is another file here than where the run began: copy that one"))
+        refuse(
+            (wanted != _digest(text), f"{name}={text!r} is another file here than where the run began: copy that one")
+        )
 
 
 @lru_cache(maxsize=1)

@@ -12,12 +12,12 @@ import numpy as np
 from bdia_numerics import names
 from bdia_numerics.analysis.frechet import Moments, frechet_of_moments, moments
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import Solver, structure
+from bdia_numerics.program import Solver
 from bdia_numerics.runs.encoding import solve
 from bdia_numerics.spaces import Array
 from bdia_numerics.studies import network
 from bdia_numerics.studies.network import networks, one_thread
-from bdia_numerics.studies.study import Cell, Study, Variable, check, shared, to_clean
+from bdia_numerics.studies.study import Cell, Study, Variable, affordable, check, shared, to_clean
 from bdia_numerics.texts import refuse
 
 SOLVERS = (
@@ -39,7 +39,7 @@ class TableConfig:
         Names of `bdia_numerics.names`, of grids that count training steps: "leading" ends with a tiny
         slot to clean data, "cut" is without it.
     evaluations
-        Of the model, in a run; a solver with k evaluations a step takes k times fewer steps.
+        Of the model, in a run; a solver with k evaluations a step takes k times fewer steps, and a start is paid.
     images, batch
         Samples, of the labels 0 to 9 in turn, and how many at a time.
     paired
@@ -79,7 +79,7 @@ def interval(middle: Any, resampled: Any) -> tuple[Any, Any]:
 
 @lru_cache(maxsize=2)
 def _compared(config: TableConfig) -> tuple[Moments, float]:
-    """Return the moments of the test images' features, and the distance of as many training images as there are samples."""
+    """Return the moments of the test images' features, and the distance of as many training images as there are samples, 1,000 at most."""
     reference_set, training = networks.features.real()
     return reference_set, frechet_of_moments(moments(training[: config.images]), reference_set)
 
@@ -88,7 +88,10 @@ def _compared(config: TableConfig) -> tuple[Moments, float]:
 def compute(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the distance of one solver's samples, and of their resamples, to real images and to the network's own ODE."""
     solver, (reference_set, floor) = names.solver(str(cell["solver"])), _compared(config)
-    grid = to_clean(str(cell["grid"]), network.shipped().schedule, int(cell["evaluations"]) // structure(solver).nfe)
+    slots = affordable(str(cell["solver"]), int(cell["evaluations"]))
+    if not slots:
+        return {"floor": floor, "status": f"{cell['evaluations']} evaluations pay for no step"}
+    grid = to_clean(str(cell["grid"]), network.shipped().schedule, slots)
     images, nfe, status = _sampled(solver, grid, config)
     own = np.full(config.resamples + 1, np.nan)
     distance = uncertainty = recognised = float("nan")
@@ -175,7 +178,7 @@ NETWORK_TABLE = Study(
     variables={
         "frechet": Variable("squared Frechet distance of features to those of real digits"),
         "resampled": Variable("the same of a resample of the images", dims=("resample",)),
-        "floor": Variable("squared Frechet distance of as many training images"),
+        "floor": Variable("squared Frechet distance of as many training images, 1,000 at most"),
         "distance": Variable("rms of the images less the network's own ODE"),
         "uncertainty": Variable("rms error of the network's own ODE"),
         "recognised": Variable("images that the classifier reads as their label"),
@@ -184,7 +187,7 @@ NETWORK_TABLE = Study(
         "status": Variable("status"),
     },
     finish=_finish,
-    caption="{images} samples; as many training images are {floor:.2f} from the test images",
+    caption="{images} samples; as many training images, 1,000 at most, are {floor:.2f} from the test images",
     columns={
         "grid": "{grid}",
         "solver": "{solver}",

@@ -17,7 +17,7 @@ from typing import Any
 
 from bdia_numerics.formulas import number
 from bdia_numerics.spaces.showing import Drawn
-from bdia_numerics.studies.study import Dataset, Study, cells
+from bdia_numerics.studies.study import Dataset, Study, cells, over_seeds
 from bdia_numerics.texts import one_of
 
 COLUMNS = 12
@@ -138,7 +138,7 @@ def _pivot(study: Study, found: Dataset) -> tuple[str, list[str], list[list[str]
         return "", [], []
     values, title = found[name], study.variables[name].long_name
     if "seed" in values.dims and values.sizes["seed"] > 1:
-        values, title = values.median("seed"), f"{title}, median over {values.sizes['seed']} seeds"
+        values, title = over_seeds(values), f"{title}, median over {values.sizes['seed']} seeds"
     numeric = [d for d in values.dims if d in values.coords and values[d].dtype.kind in "if"]
     fits = [d for d in numeric if values.sizes[d] <= COLUMNS]
     fits.sort(key=lambda d: values.sizes[d] > 1)  # the last one that varies, if any does
@@ -149,8 +149,12 @@ def _pivot(study: Study, found: Dataset) -> tuple[str, list[str], list[list[str]
     heads = [f"{across} {c}" for c in values[across].values] if fits else [name]
     lines = values.transpose(*rest, *fits[-1:]).values.reshape(-1, len(heads)).tolist()
     places = itertools.product(*(values[d].values for d in varying))
+    # A row without a number is shown if its cells were to be run.
+    wanted = {tuple(cell.get(str(d)) for d in varying) for cell in cells(study, config_of(study, found))}
     kept = [
-        [*map(str, at), *map(number, row)] for at, row in zip(places, lines, strict=True) if any(x == x for x in row)
+        [*map(str, at), *map(number, row)]
+        for at, row in zip(places, lines, strict=True)
+        if any(x == x for x in row) or at in wanted
     ]
     return title, [*map(str, varying), *heads], kept
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import platform
+import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,9 +24,11 @@ import numpy as np
 from bdia_numerics import names
 from bdia_numerics.analysis import GridFamily
 from bdia_numerics.analysis.measurement.observed import family_named
-from bdia_numerics.grids import Grid
-from bdia_numerics.program import Solver, parameters
+from bdia_numerics.grids import Grid, uniform
+from bdia_numerics.program import Solver, parameters, structure
 from bdia_numerics.runs.inversion import split
+from bdia_numerics.runs.solving import sampling
+from bdia_numerics.schedules import vp_linear
 from bdia_numerics.texts import distinct, one_of, ratio
 
 if TYPE_CHECKING:
@@ -282,6 +285,16 @@ def solver_of(text: str) -> Solver:
     return names.solver(split(text)[0])
 
 
+@cache
+def affordable(text: str, evaluations: int) -> int:
+    """Return the most slots that so many evaluations pay for, the start of the solver included; 0 if they pay for no step after it."""
+    solver, shape = solver_of(text), structure(solver_of(text))
+    n = shape.depth + 2
+    start = len(sampling(solver, uniform(vp_linear(), n, t_min=0.1), "eps").calls) - n * shape.nfe
+    slots = (evaluations - start) // shape.nfe
+    return slots if slots > shape.depth else 0
+
+
 CLEAN = -1
 """Time of clean data in a discrete schedule."""
 
@@ -297,9 +310,14 @@ def family(config: Any, kind: str) -> GridFamily:
     return family_named(kind, names.schedule(config.schedule), *ends, config.variable)
 
 
+def leaves_open(text: str, name: str) -> bool:
+    """Return whether a solver has a parameter that its text gives no value."""
+    return name in parameters(solver_of(text)) and not re.search(rf"\b{name}\s*=", text)
+
+
 def takes_gamma(text: str) -> bool:
     """Return whether a solver has a gamma that its text leaves open."""
-    return "gamma" not in text and "gamma" in parameters(solver_of(text))
+    return leaves_open(text, "gamma")
 
 
 def contender(cell: Cell) -> Solver:
@@ -331,6 +349,11 @@ def shared(dataset: Any, dims: Iterable[str], names: Iterable[str]) -> Any:
     return dataset.assign(
         {name: dataset[name].max([d for d in dims if d in dataset[name].dims], keep_attrs=True) for name in held}
     )
+
+
+def over_seeds(values: Any) -> Any:
+    """Return the median over seeds of errors, where a run without one is farther off than all others; NaN where no run has one."""
+    return values.fillna(np.inf).median("seed").where(values.notnull().any("seed"))
 
 
 def with_parameters(dataset: Any, *names: str) -> Any:

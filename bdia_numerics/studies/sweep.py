@@ -15,11 +15,21 @@ import numpy as np
 from bdia_numerics import names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import NotInvertibleError, parameters, structure
+from bdia_numerics.program import NotInvertibleError, parameters
 from bdia_numerics.runs.encoding import back_to_noise, encode, solve
 from bdia_numerics.runs.inversion import split
 from bdia_numerics.spaces import Array
-from bdia_numerics.studies.study import Cell, Study, Variable, among, check, solver_of, with_parameters
+from bdia_numerics.studies.study import (
+    Cell,
+    Study,
+    Variable,
+    affordable,
+    among,
+    check,
+    leaves_open,
+    solver_of,
+    with_parameters,
+)
 from bdia_numerics.texts import ratio, refuse, shown
 
 STEPS = (10, 20, 40)
@@ -39,7 +49,8 @@ class SweepConfig:
     problems, schedules, grids
         Names of `bdia_numerics.names`. Grids that count training steps are run on discrete schedules alone.
     steps, nfe
-        Slots of a grid; or, in their place, model evaluations of a run, for which each solver takes as many steps as they pay for.
+        Slots of a grid; or, in their place, model evaluations of a run, for which each solver takes as many steps as they pay for, its
+        start included.
     dtypes
         Of the states: float16, float32, float64.
     seeds
@@ -121,9 +132,7 @@ def labels(config: SweepConfig) -> tuple[str, ...]:
     found: dict[str, None] = {}
     taken: set[str] = set()
     for text in config.solvers:
-        has = parameters(solver_of(text))
-        open_ = {name for name in has if not re.search(rf"\b{name}\s*=", text)}
-        free = [(name, values) for name, values in config.parameters if name in open_]
+        free = [(name, values) for name, values in config.parameters if leaves_open(text, name)]
         taken |= {name for name, _ in free}
         for values in itertools.product(*(values for _, values in free)):
             label = _with(text, [f"{name}={value}" for (name, _), value in zip(free, values, strict=True)])
@@ -148,9 +157,7 @@ def _with(text: str, pairs: list[str]) -> str:
 
 def slots(cell: Cell) -> int:
     """Return the number of slots of a cell's grid; 0 if its evaluations pay for none."""
-    return (
-        int(cell["steps"]) if "steps" in cell else int(cell["budget"]) // structure(solver_of(str(cell["solver"]))).nfe
-    )
+    return int(cell["steps"]) if "steps" in cell else affordable(str(cell["solver"]), int(cell["budget"]))
 
 
 def wanted(config: SweepConfig, cell: Cell) -> bool:

@@ -56,8 +56,8 @@ def solve(
         As for `bdia_numerics.solve`: tensors of shape (*batch, *data). The model is evaluated once more at each point on the way back, so
         it must give the same output again (dropout off).
     parameters
-        Tensors besides z that the model depends on and whose gradients are wanted; the parameters of the model's network that require
-        gradients by default.
+        Tensors besides z that the model depends on and whose gradients are wanted, of which those count that require gradients; the
+        parameters of the model's network by default.
     checkpoints
         How many states, equally far apart, are kept besides the two ends. Rebuilding begins anew at each: the remedy where the
         inverse magnifies rounding (gamma < 1, long runs), and memory grows with them.
@@ -171,25 +171,28 @@ def _job(
     way, home = (steps, undone) if direction == "sample" else (undone, steps)
     there = make_plan(way, space.scalars)
     back = Course(solver, grid, (make_plan(home, space.scalars, rebuilding=True),), kind)
-    wanted = tuple(_trainable(model) if parameters is None else parameters)
+    result = Course(solver, grid, (there,), kind, noise_end=direction == "invert").result
+    given = _parameters(model) if parameters is None else parameters
+    wanted = tuple(x for x in given if x.requires_grad)
     count = len(there.stages)
     places = {round(k * count / (checkpoints + 1)) for k in range(1, checkpoints + 1)} - {0, count}
     kept_at = frozenset(there.stages[k - 1].reached for k in places)
-    return ReversibleRun(there, back, model, space, go, wanted, kept_at, tolerance)
+    return ReversibleRun(there, back, result, model, space, go, wanted, kept_at, tolerance)
 
 
-def _trainable(model: Any) -> Iterable[torch.Tensor]:
+def _parameters(model: Any) -> Iterable[torch.Tensor]:
     while model is not None and not isinstance(model, torch.nn.Module):
         model = getattr(model, "network", None) or getattr(model, "model", None)
-    return () if model is None else (p for p in model.parameters() if p.requires_grad)
+    return () if model is None else model.parameters()
 
 
 @dataclass
 class ReversibleRun:
-    """One run: its plan, the plan that undoes it, and what its back-propagation needs."""
+    """One run: its plan, the plan that undoes it, the register that it shows, and what its back-propagation needs."""
 
     there: Plan
     back: Course
+    result: str
     model: Model
     space: Space
     go: Callable[[dict[str, torch.Tensor], Callback | None], Solution]
@@ -208,8 +211,7 @@ class ReversibleRun:
             return solution
         # The registers with their graph: `.z` is the one of them that the plain run shows.
         held = dict(zip(self.there.final, found, strict=True))
-        shown = next(name for name, value in solution.state.registers.items() if torch.equal(value, solution.z))
-        return replace(solution, z=held[shown], state=replace(solution.state, registers=held))
+        return replace(solution, z=held[self.result], state=replace(solution.state, registers=held))
 
     def forward(self, values: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         def keep(index: int, state: State) -> None:

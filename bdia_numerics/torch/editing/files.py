@@ -49,6 +49,7 @@ def write_file(path: str | Path, inv: Any) -> None:
         tensors |= {f"register:{name}": value for name, value in state.registers.items()}
         meta["state"] = {"solver": state.solver, "times": dict(state.times)}
     flat = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    meta["checksum"] = _checksum(meta, flat)
     write(path, save(flat, {_KEY: json.dumps(meta)}))
 
 
@@ -70,6 +71,10 @@ def read_file(path: str | Path, pipe: Any, watch: Callable[[], None]) -> dict[st
             f"{said} is an inversion of format {meta.get('format')}, and this version reads {FORMAT}: update bdia_numerics"
         )
     try:
+        if meta.pop("checksum") != _checksum(meta, tensors):
+            raise ValueError(
+                f"{said} is damaged, its parts are not those that were saved: copy it again, or invert again"
+            )
         return _fields(meta, tensors, pipe, watch, said)
     except KeyError as error:
         raise ValueError(f"{said} holds a part of an inversion, without {error}: save it again") from None
@@ -113,6 +118,15 @@ def _fields(
         "condition": condition, "guidance": meta["guidance"], "record": record, "nfe": meta["nfe"],
         "seconds": meta["seconds"],
     }  # fmt: skip
+
+
+def _checksum(meta: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
+    """Return the SHA-256 of what a file holds, which safetensors does not keep: a bit that flips would be a bit of the image."""
+    digest = hashlib.sha256(json.dumps(meta).encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def weights(taken: Prompted | Labelled) -> str:

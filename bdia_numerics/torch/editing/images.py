@@ -26,12 +26,12 @@ def pixels(name: str, given: Any, channels: int) -> torch.Tensor:
         A PIL image; the path of one, which is turned as a camera has noted in it; a NumPy array (height, width[, channels]) or a tensor
         ([batch, ]channels, height, width) of bytes or of floats from 0 to 1; or a list of such.
     channels
-        1 turns colours into grey, 3 grey into colours.
+        1 turns colours into grey, the luma of ITU-R BT.601 as Pillow has it; 3 grey into colours.
 
     Raises
     ------
     ValueError
-        For what is not an image, values outside 0 to 1, images of different sizes.
+        For what is not an image, transparent parts, values outside 0 to 1, images of different sizes.
     """
     if isinstance(given, list | tuple):
         parts = [pixels(name, one, channels) for one in given]
@@ -46,6 +46,9 @@ def pixels(name: str, given: Any, channels: int) -> torch.Tensor:
             raise ValueError(
                 f"{name} is a picture of mode {given.mode}, whose range is not known: convert it to 8 bits"
             )
+        # A transparent pixel has a colour that no viewer shows, such as the background that was cut out.
+        if given.has_transparency_data and given.convert("RGBA").getextrema()[3][0] < 255:
+            raise ValueError(f"{name} has transparent parts: lay it on a background of one colour, and save that")
         given = np.asarray(given.convert("L" if channels == 1 else "RGB"))
     if isinstance(given, np.ndarray) and given.ndim in (2, 3):
         given = torch.from_numpy(np.array(given))
@@ -60,7 +63,7 @@ def pixels(name: str, given: Any, channels: int) -> torch.Tensor:
             f"{name} is a {type(given).__name__}{shape}: pass a PIL image, its path, an array or a tensor of pixels"
         )
     if (x.shape[1], channels) == (3, 1):
-        x = x.mean(1, keepdim=True)
+        x = (x * x.new_tensor([299, 587, 114]).reshape(3, 1, 1)).sum(1, keepdim=True) / 1000
     elif x.shape[1] == 1:
         x = x.expand(-1, channels, -1, -1)
     if x.shape[1] != channels:
@@ -81,6 +84,8 @@ def opened(name: str, path: str | Path) -> Any:
             return ImageOps.exif_transpose(picture)
     except FileNotFoundError:
         raise ValueError(f"{name}={shown(str(path))}: there is no such file") from None
+    except Image.DecompressionBombError:
+        raise ValueError(f"{name}={shown(str(path))} has more pixels than a network can take: resize it") from None
     except (UnidentifiedImageError, OSError, ValueError):
         raise ValueError(f"{name}={shown(str(path))} is not a picture: pass a file such as photo.png") from None
 
@@ -145,7 +150,8 @@ class Codec:
         )
         scale = config.get("scaling_factor") or 1.0
         if way == self.vae.encode:
-            found = way(x.to(weight.device, weight.dtype)).latent_dist.mode().to(x.device, x.dtype)
-            return (found - shift) * scale / spread
+            coded = way(x.to(weight.device, weight.dtype))
+            found = coded.latents if hasattr(coded, "latents") else coded.latent_dist.mode()  # of a tiny one
+            return (found.to(x.device, x.dtype) - shift) * scale / spread
         found = way((x * spread / scale + shift).to(weight.device, weight.dtype), return_dict=False)[0]
         return found.to(x.device, x.dtype)

@@ -42,7 +42,7 @@ class Edited:
     latents : tensor
         Of the images, shape (batch, *data), in the dtype of the inversion.
     images : tensor
-        Shape (batch, channels, height, width), values from 0 to 1, float64 on the CPU.
+        Shape (batch, channels, height, width), values from 0 to 1, float64 on the CPU; NaN where the run was not finite.
     nfe : int
         Evaluations of the network.
     seconds : float
@@ -59,7 +59,8 @@ class Edited:
     status: Status
 
     def pil(self) -> list[Any]:
-        """Return the images as PIL images."""
+        """Return the images as PIL images; ValueError where the run was not finite."""
+        refuse((not self.status.ok, f"no image came back, {self.status}: take a smaller guidance_scale, or float32"))
         return pictures(self.images)
 
 
@@ -224,8 +225,15 @@ class Inversion:
         before, begun = setting.evaluations, time.perf_counter()
         found = self.way.back(setting, kept, condition, guidance)
         images = setting.pipe.codec.decode(found.z)
-        seconds = time.perf_counter() - begun
-        return Edited(condition, found.z, images, setting.evaluations - before, seconds, found.status)
+        if not found.status.ok:  # it stopped on its way, with infinite values that are cut to black and white
+            images = torch.full_like(images, torch.nan)
+        seconds, nfe = time.perf_counter() - begun, setting.evaluations - before
+        if not nfe:
+            said = (
+                "the way back evaluates nothing, since the registers at the noise end have all that its one step takes"
+            )
+            warnings.warn(f"{said}: no prompt changes the image, take more steps or strength", stacklevel=3)
+        return Edited(condition, found.z, images, nfe, seconds, found.status)
 
     def _at_once(self, wanted: list[Any], guidance: float) -> list[Edited]:
         state, count, images = self.kept.state, len(wanted), len(self.data)

@@ -328,7 +328,8 @@ def text_to_image(source: str, *, device: str = "cpu") -> TextToImage:
 def read_prompts(path: Path) -> list[str]:
     """Return the prompts of a file, one a line; ValueError where there are none."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        # Neither a mark at the beginning, as Windows writes it, nor a separator within a line is a part of a prompt or its end.
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         why = "is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise ValueError(f"prompts={str(path)!r} cannot be read ({why}): give a file with one prompt a line") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,6 +142,10 @@ def psnr(image: torch.Tensor, source: torch.Tensor, mask: Any = None) -> float:
                 bool((white > 0.5).all()),
                 "mask is white everywhere, and nothing is left outside it: pass one that is black where the source is to stay",
             ),
+            (
+                0 < float(white.max()) <= 0.5,
+                f"mask has values up to {float(white.max()):.2g}, and nothing is inside it: make its white part 255 of bytes, or 1",
+            ),
         )
         kept = (white <= 0.5).to(source).expand_as(source)
     error = float(((image - source).square() * kept).sum() / kept.sum())
@@ -164,11 +169,11 @@ def report_of(inv: Any, back: Any, *, fine: int, edits: Sequence[Any], mask: Any
         distance, uncertainty = rms(kept.z - truth.z), truth.error
     steady = None
     if repeats:
-        one = kept.z[:1].to(kind)
         condition = inv.condition[:1] if isinstance(inv.condition, list) else inv.condition
-        steady = repeatability(
-            setting.model(condition, inv.guidance), torch.cat([one, one]), setting.grid.t[max(setting.grid.n // 2, 1)]
-        )
+        asked, states = model, kept.z.to(kind)
+        with suppress(ValueError):  # of negative prompts or control images, one for each image
+            asked, states = setting.model(condition, inv.guidance), torch.cat([states[:1], states[:1]])
+        steady = repeatability(asked, states, setting.grid.t[max(setting.grid.n // 2, 1)])
     setting.evaluations = evaluations
     return Report(
         status=str(status),

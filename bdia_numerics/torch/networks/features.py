@@ -78,8 +78,10 @@ def real() -> tuple[tuple[Array, Array], Array]:
 
 
 def predicted(images: Any) -> Array:
-    """Return the digit that the classifier reads in each image (n, 1, 28, 28) in [-1, 1], shape (n,), int64."""
-    return _passed(images, lambda x: classifier()(x).argmax(1))
+    """Return the digit that the classifier reads in each image (n, 1, 28, 28) in [-1, 1], shape (n,), int64; -1 if it is not finite."""
+    read = _passed(images, lambda x: classifier()(x).argmax(1))
+    finite: Array = torch.as_tensor(images).isfinite().flatten(1).all(1).cpu().numpy()
+    return np.where(finite, read, -1)
 
 
 def features(images: Any) -> Array:

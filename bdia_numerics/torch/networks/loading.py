@@ -241,10 +241,11 @@ def load(
     """
     require_float("dtype", dtype)
     is_checkpoint = source is not None and Path(source).suffix in SUFFIXES and not Path(source).is_dir()
+    own = "the shipped network" if source is None else f"source={shown(source)}"
     refuse(
         (
             not ema and not is_checkpoint,
-            f"ema=False: only a checkpoint of DDIM's training has two sets of weights, and source={shown(source)} is none: leave it out",
+            f"ema=False: only a checkpoint of DDIM's training has two sets of weights, and {own} is none: leave it out",
         )
     )
     if source is None:
