@@ -219,6 +219,8 @@ def walked(scheduler: Any, n: int) -> tuple[list[float], list[float]]:
             sigmas = np.concatenate([sigmas[:1], sigmas[1:-1:2], sigmas[-1:]])[: n + 1]
         sigmas = sigmas[: len(times) + 1]
         if "FlowMatch" in name or scheduler.config.get("use_flow_sigmas"):
+            if scheduler.config.get("invert_sigmas"):  # of data, where the state has the rest of noise
+                sigmas = 1 - sigmas
             if sigmas.max() > 1:
                 raise ValueError("levels of flow matching above 1")
             with np.errstate(divide="ignore"):

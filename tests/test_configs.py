@@ -242,6 +242,10 @@ def test_entries_of_compvis_that_are_read(tmp_path):
     read = configs.from_mapping({"model": {"base_learning_rate": 1e-4, "params": LDM | network}, "data": {}})
     assert read == configs.from_mapping(LDM) == configs.from_mapping(LDM | {"mine": 1}, ignore=["mine"])
     assert configs.from_mapping({"linear_end": 0.012})["beta_start"] == 1e-4
+    # Stability's generative-models have their levels, here those of EDM, where CompVis has none.
+    edm = {"network_config": {}, "denoiser_config": {"params": {"scaling_config": {"target": "EDMScaling"}}}}
+    with pytest.raises(ValueError, match=r"denoiser_config=.* is an entry that nothing reads"):
+        configs.from_mapping({"model": {"params": edm}})
     # As OmegaConf reads it, which is what runs these files.
     (tmp_path / "a.yaml").write_text("model:\n  params:\n    linear_start: 1e-4\n", encoding="utf-8")
     assert configs.read(tmp_path / "a.yaml")["beta_start"] == 1e-4
@@ -520,3 +524,43 @@ def test_walks_that_are_more_than_levels_are_refused_alive_as_from_a_file(name):
     for read in (configs.from_scheduler, grids.from_scheduler):
         with pytest.raises(TypeError, match=f"the walk of {name} is not read: it"):
             read(scheduler)
+
+
+@pytest.mark.parametrize("name", ["DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"])
+def test_times_are_not_dropped_for_levels_of_flow_matching(name):
+    """diffusers itself stops there with a TypeError."""
+    flow = configs.from_mapping({"_class_name": name, "use_flow_sigmas": True, "prediction_type": "flow_prediction"})
+    with pytest.raises(ValueError, match=f"timesteps cannot be passed with flow sigmas: {name} refuses them"):
+        configs.layout(flow, timesteps=[900, 500, 100])
+
+
+def test_levels_of_an_inverted_flow_are_those_of_the_state(diffusers):
+    """Mochi's scheduler holds and tells 1 - sigma: its samples begin as noise, whose sigma is 1."""
+    theirs = diffusers.FlowMatchEulerDiscreteScheduler(invert_sigmas=True)
+    theirs.set_timesteps(4)
+    walk = configs.layout(configs.from_mapping(dict(theirs.config) | {"_class_name": type(theirs).__name__}), 4)
+    assert list(walk.told) == theirs.timesteps.tolist()
+    levels = [walk.levels.sigma(s) for s in (*(step.s for step in walk.steps), walk.steps[-1].s_end)]
+    np.testing.assert_allclose(levels, 1 - theirs.sigmas.numpy(), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(walk.grid().sigma[::-1], levels)
+    # A network that is told and predicts otherwise than grids are for.
+    for read in (configs.from_scheduler, grids.from_scheduler):
+        with pytest.raises(ValueError, match="invert_sigmas=True: such a network is told 1 - sigma"):
+            read(theirs)
+
+
+def test_a_live_scheduler_whose_times_are_on_a_device(diffusers):
+    """As a pipeline on a GPU leaves them, which no array is made of."""
+
+    class Away:
+        def __init__(self, column):
+            self.cpu = lambda: column
+
+        def __array__(self, *args, **kwargs):
+            raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+    scheduler = diffusers.DDIMScheduler()
+    scheduler.set_timesteps(5)
+    steps = configs.from_scheduler(scheduler).steps
+    scheduler.timesteps, scheduler.alphas_cumprod = Away(scheduler.timesteps), Away(scheduler.alphas_cumprod)
+    assert configs.from_scheduler(scheduler).steps == steps

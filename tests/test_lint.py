@@ -1,6 +1,7 @@
 """The linter: each defect is found where it was planted, and nowhere else; its cost is what diffusers itself pays."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -478,3 +479,67 @@ def test_levels_beyond_floats_are_infinite_without_a_warning(entries):
     zero = {"rescale_betas_zero_snr": True}
     with pytest.raises(ValueError, match=r"alphas_cumprod is 0 in float32 from t=\d+ on.*give smaller betas"):
         analysis.lint({"_class_name": "DDIMScheduler", **entries, **zero}, steps=10)
+
+
+FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
+
+
+def test_an_inverted_flow_goes_to_less_noise():
+    """Mochi's: every step was called one to more noise."""
+    inverted = FLOW | {"invert_sigmas": True}
+    assert [f.rule for f in analysis.lint(inverted, steps=20, solver=ALF(), dtype="float64")] == ["prediction-type"]
+    found = finding("prediction-type", inverted, steps=20, prediction="velocity")
+    assert found.severity == "error" and "predicts data less noise and is told 1 - sigma" in found.message
+
+
+TOLD = [  # entries, what is passed, the time that is told and that of its level
+    (FLOW | {"shift": 3.0}, {"timesteps": [1000, 750, 500, 250]}, "t=500 at the level of t=750"),  # 3/2 / (1 + 2/2)
+    (
+        FLOW | {"use_dynamic_shifting": True},
+        {"timesteps": [1000, 500], "mu": math.log(4)},
+        "t=500 at the level of t=800",
+    ),
+    (
+        {"_class_name": "EulerDiscreteScheduler", "interpolation_type": "log_linear"},
+        {"steps": 20},
+        "t=368.053 at the level of t=138",
+    ),
+]
+
+
+@pytest.mark.parametrize(("entries", "passed", "says"), TOLD, ids=["shift", "mu", "log"])
+def test_times_that_are_told_at_other_levels_are_named(entries, passed, says):
+    found = finding("told-elsewhere", entries, **passed)
+    assert found.severity == "error" and f"the network is told {says}" in found.message
+    assert "double-shift" not in rules(entries, **passed)  # whose remedy, times before the shift, would not help
+    same = {"shift": 1.0, "use_dynamic_shifting": False, "interpolation_type": "linear"}
+    right = {key: value for key, value in passed.items() if key != "mu"}
+    assert "told-elsewhere" not in rules(entries | same, **right)
+    assert "told-elsewhere" not in rules(entries | {"invert_sigmas": True, "interpolation_type": "linear"}, **passed)
+
+
+def test_where_trailing_spacing_changes_nothing_another_remedy_is_named():
+    euler = CLEAN | {"_class_name": "EulerDiscreteScheduler"}
+    for entries, passed, where, remedy in (
+        ({}, {"timesteps": [800, 100]}, "timesteps=[800, 100]", "begin timesteps with the table's last, 999"),
+        ({}, {"sigmas": [7.0, 3.0, 0.0]}, "sigmas=[7.0, 3.0, 0.0]", "begin sigmas with the table's last, 14.61"),
+        ({"use_karras_sigmas": True, "sigma_max": 7.0}, {"steps": 20}, "sigma_max=7.0", "leave out sigma_max"),
+    ):
+        found = finding("start-below-noise", euler | entries, **passed)
+        assert (found.where, found.remedy) == (where, remedy)
+        assert abs(found.cost.remedied) < abs(found.cost.configured)
+
+
+@pytest.mark.parametrize("entries", [{"_class_name": "EulerDiscreteScheduler"}, FLOW])
+def test_levels_of_ones_own_that_repeat_are_to_be_left_out(entries):
+    for rule in ("repeated-times", "zero-length-slot"):
+        found = finding(rule, entries, sigmas=[0.9, 0.5, 0.5, 0.0])
+        assert found.remedy == "leave out what repeats in sigmas, and an end that the class adds itself"
+        assert "the lowest one" not in found.message
+
+
+def test_a_walk_that_begins_beyond_its_table_does_not_begin_at_its_last_time():
+    """Stable Video Diffusion begins at sigma = 700, where its table ends at 14.6."""
+    found = finding("start-below-noise", CONFIGS / "svd.json", steps=5)
+    assert found.where == "sigma_max=700.0" and found.remedy == "begin at a larger sigma"
+    assert "the first time is t=1.63777, where alpha=0.00143" in found.message

@@ -72,7 +72,7 @@ run("s.assign(y, y + s.delta(s.i, s.i - 1, z, e), at=s.i - 1)", "y", "z") | neve
 run("s.assign(z, np.exp(s.alpha(s.i)) * z, at=s.i - 1)", "z") | alpha, sigma and t have no value | s.function('exp', x)
 run("s.assign(z, z + np.random.normal() * s.delta(s.i, s.i - 1, z, e), at=s.i - 1)", "z") | another one each time | draw no random numbers
 run("s.alpha(s.i) > .5", "z") | alpha, sigma and t have no value | a function of the slot
-solve(BDIA(), model, grid, z, start="DDIM") | start='DDIM' is text | pass an instance, such as names.solver('DDIM')
+solve(BDIA(), model, grid, z, start="DDIM") | start='DDIM' is text | pass an instance, such as DDIM(), or names.solver('DDIM')
 encode(BDIA(), model, grid, solved.state) | x_0 is a State | pass it to invert
 encode(DDIM(), model, grid, z, "ddmi") | inversion='ddmi' is unknown | use one of default, ddim
 law.sample(3, -1) | rng=-1 draws nothing | the seed, an int of at least 0
@@ -122,7 +122,7 @@ round_trip(BDIA(), model, grid, z, "image") | end='image' is unknown | use one o
 round_trip(BDIA(), model, grid, z, reference=VP) | reference=VPLinear( | pass the true state at the far end
 inversion.edit_friendly(model, grid, z, None) | rng=None draws nothing | pass numpy.random.default_rng(seed)
 fit(BDIA(), model, grid, z) | solver=BDIA( | pass IIADDIM()
-datasheet("BDIA") | solver='BDIA' is text | pass an instance, such as names.solver('BDIA')
+datasheet("BDIA") | solver='BDIA' is text | pass an instance, such as BDIA(), or names.solver('BDIA')
 invertibility(BDIA) | solver=BDIA is a class | pass an instance, for instance BDIA()
 step_latex(grid) | solver=Grid( | it needs an attribute registers and a method step(s)
 # Parameters of solvers

@@ -38,6 +38,9 @@ def test_what_the_steps_ratios_do():
     for solver in (BDIA(1), ALF()):
         assert all(value < 1.5 for value in inverse_growths(solver, 10).values())
     assert inverse_growths(DPMSolverPP(), 10) == {}
+    assert [*inverse_growths(BDIA(1), 1000)] == [
+        "flow"
+    ]  # the others have no 1000 slots after the first step of training
     assert inverse_growth(BDIA(0.5), PRACTICAL["trailing"](10)) == pytest.approx(2**9, rel=0.05)
     assert listed({"leading": 7808.3, "trailing": 8.84}) == "leading 7800 times, trailing 8.8"
 

@@ -241,6 +241,12 @@ def test_what_cannot_be_tested_gets_no_verdict(name, entries, says, family):
         assert_order(getattr(diffusers, name)(**entries), 1, family=family, **FEW)
 
 
+def test_levels_of_flow_matching_with_another_prediction():
+    """Of a class with a table, whose network was always given out as one of the velocity."""
+    flow = diffusers.DPMSolverMultistepScheduler(use_flow_sigmas=True, prediction_type="sample", solver_order=1)
+    assert_order(flow, 1, **FEW)
+
+
 class Own(diffusers.DDIMScheduler):
     """Of one's own: it names its arguments in its own way, and returns what a function is given."""
 

@@ -10,7 +10,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
 
-from bdia_numerics import configs  # noqa: E402
+from bdia_numerics import ALF, configs  # noqa: E402
+from bdia_numerics.analysis import lint  # noqa: E402
 from bdia_numerics.configs.config import KINDS  # noqa: E402
 from bdia_numerics.torch import schedulers  # noqa: E402
 from bdia_numerics.torch.schedulers.configuration import unmade  # noqa: E402
@@ -447,3 +448,21 @@ def test_the_table_of_the_page_is_that_of_these_tests():
     page = PAGE.read_text(encoding="utf-8")
     assert "\n".join(table_of_families()) in page and all(name in page for name in (*REFUSED, OPEN))
     assert [row[3] for row in FAMILY_ROWS.values()] == FAMILIES  # which test_every_solver_returns runs
+
+
+@pytest.mark.parametrize(
+    ("name", "entries"),
+    [
+        ("EDMEulerScheduler", {"prediction_type": "sample"}),
+        ("EDMDPMSolverMultistepScheduler", {"prediction_type": "flow_prediction"}),
+        ("EulerDiscreteScheduler", {"prediction_type": "flow_prediction", "use_karras_sigmas": True}),
+        ("DPMSolverMultistepScheduler", {"prediction_type": "flow_prediction", "use_exponential_sigmas": True}),
+        ("DPMSolverMultistepScheduler", {"prediction_type": "v_prediction", "use_flow_sigmas": True}),
+    ],
+)
+def test_a_prediction_that_the_class_does_not_take_on_its_levels(name, entries):
+    """diffusers stops in the first step, or computes what is no prediction of the data (v on levels of flow matching)."""
+    with pytest.raises(ValueError, match=f"prediction_type='{entries['prediction_type']}' is unknown: use "):
+        schedulers.BDIAScheduler.from_config({"_class_name": name, **entries})
+    read = configs.from_mapping({"_class_name": name, **entries})
+    assert [f.severity for f in lint(read, steps=8, solver=ALF()) if f.rule == "prediction-type"] == ["error"]

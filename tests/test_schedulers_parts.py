@@ -8,6 +8,7 @@ pytest.importorskip("diffusers", reason="needs the extra torch")
 from test_schedulers import CASES, SAMPLE, STABLE, UNIT, grid_of, loop, made, model  # noqa: E402
 
 from bdia_numerics import encode, invert, solve  # noqa: E402
+from bdia_numerics.torch import schedulers  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:OBELM\(.*\) on these [3-8] slots multiplies errors by")
 SLOTS = 8
@@ -95,3 +96,20 @@ def test_between_two_evaluations_of_a_slot_there_is_no_state():
         stopped(scheduler, SAMPLE, 2, extra=1)
         with pytest.raises(ValueError, match="state is known after whole slots"):
             _ = scheduler.state
+
+
+@pytest.mark.parametrize(("name", "own"), [("EDICT", {}), ("CBDIA", {}), ("Solver", {"solver_spec": "alf"})])
+def test_a_part_of_samples_that_are_scaled_begins_with_a_register(name, own):
+    """These solvers hand out no register between two slots, and the samples of EulerDiscreteScheduler are z/alpha."""
+    entries = {"_class_name": "EulerDiscreteScheduler"}
+    sampler, inverse = (
+        getattr(schedulers, name + way).from_config(entries, **own) for way in ("Scheduler", "InverseScheduler")
+    )
+    x = SAMPLE.float()
+    inverse.set_timesteps(SLOTS)
+    z = stopped(inverse, x, 3)
+    sampler.start_from(inverse.state)
+    sampler.set_timesteps(SLOTS)
+    with pytest.raises(ValueError, match=r"where it stopped early, state\.registers\['z'\] in their dtype"):
+        loop(sampler, z)
+    assert torch.equal(loop(sampler, inverse.state.registers["z"].float()), x)

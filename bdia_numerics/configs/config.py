@@ -110,11 +110,14 @@ class SchedulerConfig:
         Raises
         ------
         ValueError
-            For a prediction_type that is not known.
+            For a prediction_type that is not known, or that its class does not take on these levels.
         """
         if self.rule == "flow":
             return "velocity"
-        return PREDICTIONS[one_of("prediction_type", self["prediction_type"], PREDICTIONS)]
+        # On levels of flow matching the classes read v as if alpha^2 + sigma^2 were 1.
+        other = ("x0", "velocity") if self.rule == "edm" else ("v",) if self.flow else ("velocity",)
+        taken = [word for word, kind in PREDICTIONS.items() if kind not in other]
+        return PREDICTIONS[one_of("prediction_type", self["prediction_type"], taken)]
 
     def changed(self, **values: Any) -> SchedulerConfig:
         """Return the configuration with other entries; ValueError as for `from_mapping`."""
@@ -287,6 +290,7 @@ def _from_ldm(entries: Mapping[str, Any], ignore: Collection[str]) -> dict[str, 
         raise ValueError("config has model but no model.params: pass the YAML of a latent diffusion model")
     for key in params:
         network = key in _LDM_NETWORK or key.endswith(("_config", "_key", "_keys"))
+        network = network and key not in ("denoiser_config", "sampler_config")  # which hold the levels of sgm's models
         if not (key in _LDM or network or key.startswith("_") or key in ignore):
             raise ValueError(_unread(key, params[key], (*_LDM, *_LDM_NETWORK)))
     values = {key: params.get(key, default) for key, default in _LDM.items()}

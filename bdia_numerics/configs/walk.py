@@ -210,8 +210,8 @@ def _check(config: SchedulerConfig, asked: Passed) -> None:
     refuse(
         (untaken, f"{''.join(untaken[:1])} is not taken by {config.name}: leave it out"),
         (
-            has_times and config.kind and not is_flow,
-            f"timesteps cannot be passed with {config.kind} sigmas: {config.name} refuses them",
+            has_times and (config.kind or config["use_flow_sigmas"]) and not is_flow,
+            f"timesteps cannot be passed with {config.kind or 'flow'} sigmas: {config.name} refuses them",
         ),
         (
             has_sigmas and config.rule == "points" and asked.n < 2,
@@ -460,11 +460,10 @@ def _flow(config: SchedulerConfig, asked: Passed) -> Walk:
         found = spread(kind, found, n, config)
     found = np.asarray(found, dtype=np.float32)
     told = found * np.float32(length) if asked.times is None else asked.times
-    end = 0.0
-    if config["invert_sigmas"]:
-        found = 1 - found
-        told, end = found * np.float32(length), 1.0
-    ratios = ratios_of(np.asarray([*found, end], dtype=np.float32))
+    if config["invert_sigmas"]:  # the scheduler holds and tells 1 - sigma, rounded, where the state has the noise sigma
+        data = 1 - found
+        told, found = data * np.float32(length), 1 - data
+    ratios = ratios_of(np.asarray([*found, 0.0], dtype=np.float32))
     return _linked(told, ratios, RatioLevels("flow"), told=_twice(told) if config.family.orders == 2 else None)
 
 

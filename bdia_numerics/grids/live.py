@@ -62,9 +62,9 @@ def live(scheduler: Any) -> Live:
         )
     if getattr(scheduler, "num_inference_steps", None) is None and not getattr(scheduler, "custom_timesteps", False):
         raise ValueError(f"{name} has no steps yet: call its set_timesteps first, which sets num_inference_steps")
-    told = np.asarray(scheduler.timesteps, dtype=np.float64)
+    told = _numbers(scheduler.timesteps)
     squares = getattr(scheduler, "alphas_cumprod", None)
-    table = None if squares is None else np.asarray(squares, dtype=np.float64)
+    table = None if squares is None else _numbers(squares)
     if isinstance(own := getattr(scheduler, "grid", None), Grid):
         with np.errstate(divide="ignore"):
             levels = own.sigma.astype(np.float64) / own.alpha.astype(np.float64)
@@ -75,6 +75,8 @@ def live(scheduler: Any) -> Live:
         times, sigmas = _points(scheduler, told)
         kind = _kind(scheduler, config, table)
         if kind == "flow":
+            if config.get("invert_sigmas") and sigmas[-1] == 1:
+                raise ValueError(f"invert_sigmas=True: {INVERTED}")
             if sigmas.max() > 1:
                 raise ValueError(f"sigma={sigmas.max():g} exceeds 1, where flow matching begins: {name} cannot run it")
             with np.errstate(divide="ignore"):
@@ -88,6 +90,8 @@ def live(scheduler: Any) -> Live:
     return Live(kind, told, times, begins, ends, table)
 
 
+INVERTED = "such a network is told 1 - sigma and predicts data less noise, which is not read here"
+
 UNREAD = {
     "RePaintScheduler": "it goes back and forth between levels",
     "LTXEulerAncestralRFScheduler": "its steps add noise between levels that the pipeline passes",
@@ -96,6 +100,11 @@ UNREAD = {
     "MiniMaxH3Scheduler": "its levels depend on the sequence",
 }
 """Classes of diffusers whose walk is more than the levels that they hold, and why."""
+
+
+def _numbers(column: Any) -> Array:
+    """Return numbers as an array, also of a tensor on a device: a pipeline that has run leaves times and tables there."""
+    return np.asarray(column.cpu() if hasattr(column, "cpu") else column, dtype=np.float64)
 
 
 def _kind(scheduler: Any, config: Any, table: Array | None) -> str:
@@ -111,7 +120,7 @@ def _points(scheduler: Any, told: Array) -> tuple[Array, Array]:
 
     Methods of two stages hold all levels but the ends twice, and some classes more levels than they use.
     """
-    sigmas = np.asarray(scheduler.sigmas, dtype=np.float64)
+    sigmas = _numbers(scheduler.sigmas)
     if int(getattr(scheduler, "order", 1)) == 2:
         times = told[::2]
         return times, np.concatenate([sigmas[:1], sigmas[1::2][: len(times) - 1], sigmas[-1:]])
@@ -125,7 +134,7 @@ def _looked_up(scheduler: Any, told: Array, table: Array) -> tuple[Array, Array,
         levels = np.sqrt((1 - table) / table)
     # PNDM tells some times more than once.
     own = getattr(scheduler, "_timesteps", None)
-    times = told if own is None else np.asarray(own, dtype=np.float64)[::-1]
+    times = told if own is None else _numbers(own)[::-1]
     if times.max() > length - 1:
         raise ValueError(f"t={times.max():g} is outside the table of {length} training steps: lower steps_offset")
     at = levels[times.astype(int)]

@@ -245,7 +245,9 @@ def of_kind(kind: str, name: str, value: Any, *marks: str) -> None:
     """
     wanted = marks or _NEEDED.get(kind) or next((m[1:] for m in reversed(_MARKS) if m[0] in (kind, f"{kind}s")), ())
     if kind == "solver" and isinstance(value, str):
-        raise TypeError(f"{name}={shown(value)} is text: pass an instance, such as names.solver({shown(value)})")
+        raise TypeError(
+            f"{name}={shown(value)} is text: pass an instance, such as {value[:40]}(), or names.solver({shown(value)})"
+        )
     if isinstance(value, type) and kind != "model":
         known = ", which needs registers and a step of its own" if kind == "solver" else ""
         raise TypeError(f"{name}={value.__name__} is a class{known}: pass an instance, for instance {value.__name__}()")

@@ -141,7 +141,8 @@ class DrivenWalk:
         self.times = walk.times
         self.begins, self.ends = (np.minimum(s, TOP) for s in (walk.begins, walk.ends))
         kind = str(self.config.get("prediction_type"))
-        self.output = "velocity" if walk.kind == "flow" else configs.PREDICTIONS.get(kind, kind)
+        flow = walk.kind == "flow" and (self.read is None or self.read.rule == "flow")  # which have no prediction_type
+        self.output = "velocity" if flow else configs.PREDICTIONS.get(kind, kind)
         self.told = tuple(self.level(float(t)) for t in scheduler.timesteps)
 
     def level(self, t: float) -> float:

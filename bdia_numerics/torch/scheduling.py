@@ -14,6 +14,7 @@ import torch
 
 from bdia_numerics import configs, grids, names, schedules
 from bdia_numerics.grids import Grid, Point
+from bdia_numerics.grids.live import INVERTED
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.base import decimal
@@ -121,9 +122,7 @@ def make_grid(
 def _grid_of(schedule: Schedule, config: configs.SchedulerConfig, walk: configs.Walk) -> Grid:
     """Return the grid of a walk: on the schedule where its levels are the schedule's own at the times that are told."""
     if config["invert_sigmas"]:
-        raise ValueError(
-            "invert_sigmas=True: such a network is told 1 - sigma and predicts data less noise, which is not read here"
-        )
+        raise ValueError(f"invert_sigmas=True: {INVERTED}")
     # Trailing spacing counts one time too many for some n, and tells it as -1.
     steps = [step for step in walk.steps if step.t >= 0 or config.preconditioned is not None]
     levels = np.array([*(step.s for step in steps), walk.steps[-1].s_end])

@@ -13,8 +13,12 @@ import numpy as np
 from bdia_numerics.analysis.lint import measure
 from bdia_numerics.analysis.lint.grid_rules import Case, Cost, Finding, Rule
 from bdia_numerics.analysis.measurement.errors import root_mean_square
-from bdia_numerics.configs import PREDICTIONS, SchedulerConfig, Walk
+from bdia_numerics.configs import SchedulerConfig, Walk
+from bdia_numerics.configs.tables import times_of
 from bdia_numerics.texts import shown
+
+AWAY = 1.5
+"""Training steps between the time that is told and that of its level, above which it is another: times are cut to whole numbers."""
 
 
 def steps_not_dividing(case: Case) -> Iterator[Finding]:
@@ -100,16 +104,18 @@ def repeated_times(case: Case) -> Iterator[Finding]:
                 "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "beta_schedule"
             ),
             f"t={worst:g} is told {times.count(worst)} times, at different levels: times are rounded to the {case.length} of the table",
-            "leave out the other kind of sigmas, or take fewer steps",
+            f"leave out what repeats in {case.passed}, and an end that the class adds itself"
+            if case.passed
+            else "leave out the other kind of sigmas, or take fewer steps",
         )
 
 
 def double_shift(case: Case) -> Iterator[Finding]:
     """Find levels of flow matching that are shifted twice."""
     shift = case.config["shift"]
-    if case.config.rule != "flow" or case.config["use_dynamic_shifting"] or shift == 1:
-        return
     passed = case.passed
+    if case.config.rule != "flow" or case.config["use_dynamic_shifting"] or shift == 1 or passed == "timesteps":
+        return
     s = case.walk.steps[-1].s
     once = shift / (case.length + shift - 1)
     yield Finding(
@@ -122,6 +128,29 @@ def double_shift(case: Case) -> Iterator[Finding]:
         f"{s / (1 + s):.3g}, where one shift gives {once:.3g}",
         "pass levels before the shift" if passed else "pass sigmas=linspace(1, 1/T, steps), as pipelines do",
     )
+
+
+def told_elsewhere(case: Case) -> Iterator[Finding]:
+    """Find times that are told at levels of other times: classes shift, spread and interpolate levels that they tell as they were."""
+    walk, flow = case.walk, case.config.rule == "flow" and not case.config["invert_sigmas"]
+    own = flow and case.asked.get("timesteps") is not None
+    if not own and (case.config["interpolation_type"] != "log_linear" or case.config.preconditioned is not None):
+        return
+    s, told = np.array([[step.s, step.t] for step in walk.steps]).T
+    right = walk.levels.sigma(s) * case.length
+    if walk.table is not None:
+        right = times_of(s, np.sqrt((1 - walk.table) / walk.table))
+    k = int(abs(right - told).argmax())
+    if abs(right[k] - told[k]) > AWAY:
+        yield Finding(
+            "told-elsewhere",
+            "error",
+            f"timesteps={shown(case.asked['timesteps'])}" if own else case.entry("interpolation_type"),
+            f"the network is told t={told[k]:g} at the level of t={right[k]:.4g}: the class makes other levels of these times",
+            "pass sigmas alone, of which it makes the times"
+            if own
+            else "set interpolation_type='linear', or use_exponential_sigmas=True, with which the times are those of the levels",
+        )
 
 
 def evaluations(case: Case) -> Iterator[Finding]:
@@ -139,7 +168,7 @@ def evaluations(case: Case) -> Iterator[Finding]:
 
 def zero_length(case: Case) -> Iterator[Finding]:
     """Find steps that move nothing: an evaluation wasted, and 0/0 in O-BELM, which divides by the step."""
-    tabled = "set_alpha_to_one" in case.config.values
+    tabled, last = "set_alpha_to_one" in case.config.values, case.walk.steps[-1]
     for step in case.walk.steps:
         if step.s != step.s_end:
             continue
@@ -149,10 +178,13 @@ def zero_length(case: Case) -> Iterator[Finding]:
             "zero-length-slot",
             "error",
             case.entry("steps_offset", "set_alpha_to_one") if tabled else case.entry("final_sigmas_type"),
-            f"the step from t={step.t:g} begins and ends at the same noise level{'' if tabled else ', the lowest one'}: its evaluation is "
+            f"the step from t={step.t:g} begins and ends at the same noise level"
+            f"{'' if tabled or step is not last else ', the lowest one'}: its evaluation is "
             "wasted, and methods that divide by the step (O-BELM) have 0/0 there",
             "set steps_offset=1, or set_alpha_to_one=True"
             if tabled
+            else f"leave out what repeats in {case.passed}, and an end that the class adds itself"
+            if case.passed
             else "leave out the other kind of sigmas, or use final_sigmas_type='zero' where the class takes it",
             None if better is None else _cost(case.walk, better),
         )
@@ -183,23 +215,36 @@ def start_below_noise(case: Case) -> Iterator[Finding]:
         return
     assert case.walk.table is not None
     last = float(case.walk.table[-1])
-    late = first.s < (math.sqrt((1 - last) / last) if last else math.inf) * (1 - 1e-6)
+    top = math.sqrt((1 - last) / last) if last else math.inf
+    late = first.s < top * (1 - 1e-6)
     if (
         not late and case.config["rescale_betas_zero_snr"]
     ):  # there alpha is 0 but for a number that keeps sigma/alpha finite
         return
     trailing, end = case.with_walk(timestep_spacing="trailing") if late else None, case.walk.steps[-1].s_end
     better = math.inf if trailing is None else trailing.steps[0].s
+    limit = next((k for k in ("sigma_max", "lambda_min_clipped") if case.config[k] not in (None, -math.inf)), "")
+    where, remedy = case.entry("timestep_spacing", "steps_offset"), "use trailing spacing"
+    if late and better <= first.s and (own := case.passed):
+        begin = case.length - 1 if own == "timesteps" else f"{top:.4g}"
+        where, remedy, better = f"{own}={shown(case.asked[own])}", f"begin {own} with the table's last, {begin}", top
+    elif late and better <= first.s and limit:
+        where, remedy, better = case.entry(limit), f"leave out {limit}", top
     remedied = measure.shift(better, end, case.walk.levels) if math.isfinite(better) else 0.0
-    place = f"t={first.t:g} of {case.length - 1}" if late else f"t={first.t:g}, the table's last"
+    beyond = first.s > top * (1 + 1e-6)
+    if beyond:
+        where, remedy = case.entry("sigma_max"), "begin at a larger sigma"
+    elif not late:
+        where = case.entry("rescale_betas_zero_snr")
+        remedy = "a network trained with rescale_betas_zero_snr and v-prediction has alpha = 0 there"
+    place = f" of {case.length - 1}" if late else "" if beyond else ", the table's last"
+    alpha = float(case.walk.levels.alpha(first.s))
     yield Finding(
         "start-below-noise",
         "warning" if late else "note",
-        case.entry("timestep_spacing", "steps_offset") if late else case.entry("rescale_betas_zero_snr"),
-        f"the first time is {place}, where alpha={float(case.walk.levels.alpha(first.s)):.3g}: N(0, I) lacks that part of the data's mean",
-        "use trailing spacing"
-        if late
-        else "a network trained with rescale_betas_zero_snr and v-prediction has alpha = 0 there",
+        where,
+        f"the first time is t={first.t:g}{place}, where alpha={alpha:.3g}: N(0, I) lacks that part of the data's mean",
+        remedy,
         Cost(
             "error of a mean of one standard deviation (sqrt(n) times that for the average of n elements that share it)",
             measure.shift(first.s, end, case.walk.levels),
@@ -317,18 +362,22 @@ def prediction_type(case: Case) -> Iterator[Finding]:
         return
     try:
         makes = case.config.prediction
-    except ValueError:
-        yield Finding(
-            "prediction-type",
-            "error",
-            case.entry("prediction_type"),
-            "what the network predicts is not known",
-            f"use one of {', '.join(PREDICTIONS)}",
-        )
+    except ValueError as error:
+        remedy = str(error).partition(": ")[2]
+        what = f"{case.config.name} takes no network of this prediction on these levels"
+        yield Finding("prediction-type", "error", case.entry("prediction_type"), what, remedy)
         return
     if case.walk.levels.kind == "one":  # EDM's network is read under its preconditioning
         return
-    if case.prediction is None:
+    if case.config["invert_sigmas"]:
+        what, remedy = (
+            "the network predicts data less noise and is told 1 - sigma",
+            "hand on minus its output, as velocity",
+        )
+        yield Finding(
+            "prediction-type", "error" if case.prediction else "note", case.entry("invert_sigmas"), what, remedy
+        )
+    elif case.prediction is None:
         if makes != "eps":
             yield Finding(
                 "prediction-type",
@@ -377,6 +426,6 @@ def zero_snr(case: Case) -> Iterator[Finding]:
 
 
 RULES: tuple[Rule, ...] = (
-    steps_not_dividing, out_of_table, repeated_times, double_shift, evaluations, zero_length, negative, start_below_noise, final_alpha,
-    ignored_entries, clip_sample, thresholding, stochastic, prediction_type, zero_snr,
+    steps_not_dividing, out_of_table, repeated_times, double_shift, told_elsewhere, evaluations, zero_length, negative, start_below_noise,
+    final_alpha, ignored_entries, clip_sample, thresholding, stochastic, prediction_type, zero_snr,
 )  # fmt: skip

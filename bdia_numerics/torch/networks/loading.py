@@ -327,7 +327,8 @@ def described(
     options = {} if config.preconditioned is None else {"time_scale": 1.0}
     if config.flow:
         options = {"time_scale": told_scale(network, float(config["num_train_timesteps"]))}
-    prediction = "x0" if config.preconditioned is not None else config.prediction
+    kind = config.prediction
+    prediction = kind if config.preconditioned is None else "x0"
     null = _null_label(network, (*places, own))
     return Loaded(network, schedule_of(config), prediction, shape, config, null, options=options, data=data)
 

@@ -17,7 +17,7 @@ from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers, Sch
 from bdia_numerics import configs
 from bdia_numerics.grids import Grid
 from bdia_numerics.runs.state import State
-from bdia_numerics.texts import one_of, refuse, shown
+from bdia_numerics.texts import refuse, shown
 from bdia_numerics.torch.schedulers.configuration import FOREIGN, TABLES, check, read_of, translated
 from bdia_numerics.torch.schedulers.frames import PLAIN, Frame, kind_of, levelled, own_levels
 from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun
@@ -77,9 +77,6 @@ class FamilyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # whi
         # DDIM on a table's times takes steps in any order, and adds noise and clips as DDIMScheduler does.
         self._free = is_ddim and not self._levelled and read.rule != "points"
         check(self.config, free=self._free)
-        if not self._levelled:
-            kinds = [word for word, kind in configs.PREDICTIONS.items() if kind != "velocity"]
-            one_of("prediction_type", read["prediction_type"], kinds)
         self._kind = kind_of(read)
         if read.rule in TABLES:
             self.alphas_cumprod = torch.from_numpy(configs.alphas_cumprod(read, np.float32).astype(np.float32))

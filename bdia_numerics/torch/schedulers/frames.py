@@ -82,7 +82,8 @@ PLAIN = Frame()
 
 def kind_of(read: configs.SchedulerConfig) -> str:
     """Return the prediction that a run of a configuration takes; ValueError for one that is not known."""
-    return "eps" if read.preconditioned is not None else read.prediction
+    kind = read.prediction
+    return kind if read.preconditioned is None else "eps"
 
 
 def own_levels(read: configs.SchedulerConfig) -> bool:
@@ -96,7 +97,7 @@ def levelled(read: configs.SchedulerConfig, walk: configs.Walk) -> tuple[Grid, F
 
     The grid's times are the levels themselves: sigma of flow matching, else sigma/alpha.
     """
-    conditioned, inverted = read.preconditioned, bool(read["invert_sigmas"])
+    conditioned = read.preconditioned
     steps = [step for step in walk.steps if step.s != step.s_end]
     if not steps:
         raise ValueError(
@@ -107,9 +108,7 @@ def levelled(read: configs.SchedulerConfig, walk: configs.Walk) -> tuple[Grid, F
     falling(read, ratios)
     schedule: Schedule
     if read.flow:
-        levels = walk.levels.sigma(ratios)
-        levels = 1 - levels if inverted else levels
-        schedule = schedules.flow()
+        levels, schedule = walk.levels.sigma(ratios), schedules.flow()
     else:
         levels, schedule = ratios, schedules.edm() if conditioned else _preserving()
     if read.flow or conditioned:
@@ -121,7 +120,7 @@ def levelled(read: configs.SchedulerConfig, walk: configs.Walk) -> tuple[Grid, F
     frame = Frame(
         read.rule == "points" and not conditioned,
         conditioned,
-        -1 if inverted else 1,
+        -1 if read["invert_sigmas"] else 1,
         told,
         read.rule in ("flow", "points", "edm"),
         own=True,

@@ -250,7 +250,7 @@ class PipelineRun:
             if not any(torch.equal(sample, shown) for shown in self._registers(run, sample.dtype)):
                 raise ValueError(
                     "sample is not a register of the state: pass the latents that the opposite run returned, or, where it stopped early, "
-                    "what its last step returned; for a run from latents alone call start_from(None) and set_timesteps"
+                    "state.registers['z'] in their dtype; for a run from latents alone call start_from(None) and set_timesteps"
                 )
             begin = len(self.ahead)
             asked = _shown(run.value, self.frame_at(begin)[0], sample.dtype)
@@ -307,11 +307,11 @@ class PipelineRun:
         return tensor_of([self.frame.told(t) for t in times], fractions=self.frame.fractions).tolist()
 
     def _registers(self, run: Stepwise, dtype: torch.dtype) -> Iterator[torch.Tensor]:
-        """Give the registers of a run as the opposite one may have handed them out."""
+        """Give the registers of a run as the opposite one may have handed them out, and as they are."""
         for name, z in run.registers.items():
             alpha, sigma = (float(x) for x in self.grid.level(run.held[name].time)[1:])
             level = alpha, sigma
-            yield _shown(z, self.frame.at(level, level)[0], dtype)
+            yield from (_shown(z, scale, dtype) for scale in (self.frame.at(level, level)[0], 1.0))
 
     def _resumed(self, sample: torch.Tensor) -> Stepwise:
         """Return a run from the State, of the sample's batch."""
