@@ -102,7 +102,7 @@ def inverse_growths(solver: Solver, steps: int) -> dict[str, float]:
 @remembered
 def _growths_in_use(solver: Solver, steps: int) -> dict[str, float]:
     # The others count 1000 steps of training, and one of them begins at the second.
-    makes = {"flow": PRACTICAL["flow"]} if isinstance(steps, int) and steps >= 1000 else PRACTICAL
+    makes = {"flow": PRACTICAL["flow"]} if steps >= 1000 else PRACTICAL
     found = {name: inverse_growth(solver, make(steps)) for name, make in makes.items()}
     return {name: value for name, value in found.items() if value is not None}
 
