@@ -211,16 +211,13 @@ def make_plan(
 
 def _drafts(ops: Iterable[Op], run: Run, space: Space) -> Iterable[Instruction]:
     """Yield the instructions of operations, nothing decided yet but the coefficients, which are rounded here, each once."""
-    asked, given = 0, {h.number: h.time for h in run.inputs.values()}
+    given = {h.number: h.time for h in run.inputs.values()}
     for op in ops:
         if isinstance(op, Evaluate):
-            asked = op.target
             stands = given.get(op.argument, run.trace.times.get(op.argument, op.time))
             yield Call(op.target, op.argument, run.trace.point(op.time).t, at=run.trace.point(stands).t)
         for target, _, terms in rows(op):
-            # A prediction without a coefficient, such as eps of a score where sigma = 0, is a zero of the output's shape.
-            pairs = terms or ((space.field(0), asked),)
-            yield Sum(target, tuple(space.coefficient(c) for c, _ in pairs), tuple(n for _, n in pairs))
+            yield Sum(target, tuple(space.coefficient(c) for c, _ in terms), tuple(n for _, n in terms))
 
 
 def _without_unused(drafts: list[list[Instruction]], held: list[dict[str, Held]]) -> list[list[Instruction]]:
