@@ -4,8 +4,8 @@ Each entry brings an error back that was in the package. Entries are tried in a 
 """
 
 import ast
-import runpy
 import re
+import runpy
 import tomllib
 from contextlib import closing
 from pathlib import Path
