@@ -25,7 +25,7 @@ from bdia_numerics import (
     solve,
 )
 from bdia_numerics.formulas import expression
-from bdia_numerics.program import symbolised
+from bdia_numerics.program import step_latex, symbolised
 from bdia_numerics.spaces import showing
 from bdia_numerics.studies import run
 from bdia_numerics.studies.gamma_map import MAP
@@ -234,6 +234,20 @@ def test_a_solver_shows_its_step_and_its_inverse():
     assert r"\text{inverse}" not in DDIM()._repr_latex_()
     assert analysis.symbolic_order(OBELM())._repr_latex_().startswith("$")
     assert "sympy" in sys.modules
+
+
+def test_a_prime_tells_states_apart_and_leaves_their_times():
+    class Coupled:
+        registers = ("i_x", "i_y")
+        output = "i_x"
+
+        def step(self, s):
+            x, y = s.registers
+            s.assign(x, x + s.eps(y), at=s.i - 1)
+            s.assign(y, y + s.eps(x), at=s.i - 1)
+
+    text = step_latex(Coupled())
+    assert "i'_{i-1} &=" in text and "i'-1" not in text
 
 
 gamma, zeta, h, p, a, b = sympy.symbols("gamma zeta h_{i-1} p gamma1 gamma2")
